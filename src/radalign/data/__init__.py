@@ -1,0 +1,1 @@
+"""From manifests to batches: sources, priors, splits, the pixel cache and the loader."""
