@@ -1,0 +1,1 @@
+"""Pixels in, pictures out: reading, windows, geometry, contact sheets; nothing here knows of studies."""
