@@ -114,7 +114,7 @@ class StudyBatch:
         images: The views, B studies.
         texts: The reports, B texts.
         same: Float [B, B], how far column j's report also describes row i's study (0..1, diagonal 1);
-            None when only the own report is right.
+            None when only the own report is right. With W processes it is [W * B, W * B], in gathered order.
         study_ids: B ids, () when unknown.
         labels: [B, C] int8: 1 present, 0 absent, -1 unsure, -2 unknown; None when there are none.
 
@@ -144,10 +144,9 @@ class StudyBatch:
                 f"labels must be [{size}, C]; got {list(self.labels.shape)}.",
             )
         if self.same is not None:
-            _need(
-                self.same.shape == (size, size),
-                f"same must be [{size}, {size}]; got {list(self.same.shape)}.",
-            )
+            whole = self.same.ndim == 2 and self.same.shape[0] == self.same.shape[1]
+            fits = whole and size > 0 and self.same.shape[0] % size == 0
+            _need(fits, f"same must be [{size}, {size}]; got {list(self.same.shape)}.")
             _need(self.same.is_floating_point(), f"same must be float; got {self.same.dtype}.")
             if _values_can_be_read(self.same):
                 _need(bool((self.same.diagonal() == 1).all()), "same must be 1 on its diagonal.")

@@ -105,7 +105,10 @@ class DataSettings(_Section):
     geometry: Literal["stretch", "crop", "pad"] = Field(
         "stretch", description="How a non-square image becomes square."
     )
-    window: str = Field("dicom", description="Grey value window, as `images.read.read_image` names it.")
+    window: Literal["dicom", "percentile"] | tuple[float, float] = Field(
+        "dicom",
+        description="Grey values: the file's own window, percentiles, or (level, width) in modality units.",
+    )
     slots: tuple[Slot, ...] = Field(
         ("current_frontal", "current_lateral"), description="The model's inputs, in order."
     )
@@ -179,7 +182,7 @@ class TrainSettings(_Section):
         "auto", description="`auto` = bf16 where the hardware has it."
     )
     seed: int = Field(0, ge=0, description="Seed of order, augmentation, masks and initial weights.")
-    workers: int = Field(0, ge=0, description="Loader processes; 0 = load in the training process.")
+    workers: int = Field(0, ge=0, description="Loader threads; 0 = load in the training thread.")
     group_by_length: bool = Field(
         False, description="Batches of reports of similar length (less spread, less waste)."
     )
