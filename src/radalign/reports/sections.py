@@ -1,0 +1,194 @@
+r"""Sections of a report: headings in any case, missing, repeated, inline, numbered impressions, addenda.
+
+"FINDINGS: Clear lungs.\n\nIMPRESSION:\n1. Normal."
+    split_sections -> (Section("findings", ...), Section("impression", ...))
+    parse_report   -> Report(findings="Clear lungs.", impression="Normal.")
+
+Nothing here judges what a section says; `assertions.py` does.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from radalign.reports.headings import ALONE, EXAM_WORDS, HEADINGS, MASTHEADS
+from radalign.reports.sentences import split_sentences
+from radalign.study import Report
+
+_LINE_ALONE = re.compile(r"^[ \t]*[*#_\[]*([A-Za-z][A-Za-z /&()-]{3,40}?)[*_\]]*[ \t]*$", re.MULTILINE)
+_UNKNOWN = re.compile(r"^[ \t]*([A-Z][A-Z0-9 ,./()&_:-]{2,70}?):(?=\s|$)", re.MULTILINE)
+_GAP = re.compile(r"\s+")
+_EMPHASIS = re.compile(r"[*]*")
+_TRIM = " \t*#_[]()-.,"
+_LIST = re.compile(r"(?:^|\n)[ \t]*(?:[-*•·–]|\(?\d{1,2}[.)])[ \t]+\S|\s2[.)]\s")
+_PARAGRAPH = re.compile(r"\n[ \t]*\n")
+# What such sections hold beyond their first paragraph is prose that lost its heading.
+_SHORT = frozenset({"indication", "comparison", "technique", "examination", "preamble"})
+_BODY = ("findings", "impression")
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section as it stands in the text.
+
+    Args:
+        name: `findings`, `impression`, `indication`, `comparison`, `technique`, `examination`, `addendum`,
+            `recommendation`, `notification`, `wet_read`, `end`, `prose` (an examination's title, then prose),
+            or `preamble` for what comes before the first heading.
+        heading: As written, "" for the preamble.
+        text: What follows, verbatim.
+    """
+
+    name: str
+    heading: str
+    text: str
+
+
+def split_sections(text: str) -> tuple[Section, ...]:
+    """Cut a report at its headings; text before the first one is the `preamble`.
+
+    >>> [(s.name, s.text.strip()) for s in split_sections("Comparison: None. Findings: LUNGS: Well aerated.")]
+    [('comparison', 'None.'), ('findings', 'LUNGS: Well aerated.')]
+    """
+    marks = _headings(text)
+    starts = [(0, 0, "preamble", ""), *marks]
+    ends = [*(mark[0] for mark in marks), len(text)]
+    sections = (
+        Section(name, heading, text[body:end])
+        for (_, body, name, heading), end in zip(starts, ends, strict=True)
+    )
+    return tuple(s for s in sections if s.name != "preamble" or s.text.strip())
+
+
+def parse_report(text: str, addenda: str = "append", keep_text: bool = False) -> Report:
+    r"""Read a report of MIMIC-CXR, CheXpert Plus, Open-i, PadChest or free text into a `Report`.
+
+    A heading that occurs twice joins its texts (a repeated text once). Without a findings heading, paragraphs
+    that follow a short section (comparison, technique, ...) are the findings, as in many MIMIC-CXR reports.
+    Numbered items become sentences.
+
+    Args:
+        text: The report as the distributor wrote it.
+        addenda: `append` puts an addendum behind the impression, `drop` leaves it out.
+        keep_text: Whether `Report.text` keeps the whole text although sections were found.
+
+    Raises:
+        ValueError: If `addenda` is neither `append` nor `drop`.
+
+    >>> parse_report("FINDINGS: Clear.\n\nIMPRESSION:\n1. No pneumonia\n2. No effusion").impression
+    'No pneumonia. No effusion.'
+    >>> parse_report("COMPARISON: None.\n\nThe lungs are clear.").findings
+    'The lungs are clear.'
+    >>> parse_report("sin hallazgos significativos . ").text
+    'sin hallazgos significativos.'
+    """
+    if addenda not in {"append", "drop"}:
+        raise ValueError(f"addenda is {addenda!r}; use 'append' or 'drop'.")
+    sections = split_sections(text)
+    parts: dict[str, list[str]] = {}
+    for section in _with_prose(sections):
+        piece = flow(section.text)
+        if piece and piece not in parts.setdefault(section.name, []):
+            parts[section.name].append(piece)
+    joined = {name: " ".join(pieces) for name, pieces in parts.items()}
+    if addenda == "append" and "addendum" in joined:
+        joined["impression"] = " ".join(p for p in (joined.get("impression", ""), joined["addendum"]) if p)
+    known = {name: joined.get(name, "") for name in (*_BODY, "indication", "comparison")}
+    whole = "" if known["findings"] or known["impression"] else flow(text)
+    return Report(text=text if keep_text else whole, **known)
+
+
+def flow(text: str) -> str:
+    r"""Join the lines of a section to running text; list items become sentences with a full stop.
+
+    >>> flow("1. Small effusion\n2. Normal heart.")
+    'Small effusion. Normal heart.'
+    """
+    if " ." in text or _LIST.search(text):
+        return " ".join(s if s[-1] in ".!?:;" else s + "." for s in split_sentences(text))
+    return " ".join(text.split())
+
+
+def _headings(text: str) -> list[tuple[int, int, str, str]]:
+    """(start, end, name, heading as written) of every heading, in order."""
+    found = _before_colons(text)
+    taken = [(start, end) for start, end, _, _ in found]
+    for match in _LINE_ALONE.finditer(text):
+        written = match.group(1).strip(_TRIM)
+        name = HEADINGS.get(_key(written), "") if written.isupper() or _key(written) in ALONE else ""
+        if name and not _overlaps(taken, match.start(), match.end()):
+            found.append((match.start(), match.end(), name, written))
+    for match in _UNKNOWN.finditer(text):
+        if EXAM_WORDS & set(re.findall(r"[A-Z-]+", match.group(1))) and not _overlaps(taken, *match.span()):
+            found.append((match.start(), match.end(), "prose", match.group(1).strip()))
+    return sorted(found)
+
+
+def _before_colons(text: str) -> list[tuple[int, int, str, str]]:
+    found: list[tuple[int, int, str, str]] = []
+    colon, floor = text.find(":"), 0
+    while colon >= 0:
+        mark = _heading_before(text, max(text.rfind("\n", floor, colon) + 1, floor, colon - 60), colon)
+        if mark:
+            floor = colon + 1 + len(_EMPHASIS.match(text, colon + 1).group())  # type: ignore[union-attr]
+            found.append((mark[0], floor, mark[1], mark[2]))
+        colon = text.find(":", colon + 1)
+    return found
+
+
+def _heading_before(text: str, line: int, colon: int) -> tuple[int, str, str] | None:
+    """The longest known heading that ends at this colon and stands where a heading may stand."""
+    written = text[line:colon].lstrip()
+    while written:
+        start = colon - len(written)
+        name = HEADINGS.get(written.upper()) or HEADINGS.get(_key(written))
+        if name and _may_stand(text, start, written):
+            return start, name, written.strip(_TRIM)
+        gap = _GAP.search(written)
+        written = written[gap.end() :] if gap else ""
+    return None
+
+
+def _may_stand(text: str, start: int, written: str) -> bool:
+    if written.isupper():
+        return True
+    before = text[max(0, start - 80) : start].rstrip(" \t*#[")
+    return not before or before[-1] in "\n\r" or (written[0].isupper() and before[-1] in ".!?;:)X_")
+
+
+def _with_prose(sections: tuple[Section, ...]) -> list[Section]:
+    """Give prose that lost its heading to the findings, when there are none and there is some structure."""
+    if any(s.name == "findings" for s in sections) or all(s.name == "preamble" for s in sections):
+        return list(sections)
+    out = []
+    for section in sections:
+        first, *rest = _PARAGRAPH.split(section.text.strip()) if section.name in _SHORT else (section.text,)
+        if section.name in {"preamble", "prose"}:
+            rest, first = [first, *rest], ""
+        prose = [p for p in rest if not _is_masthead(p)]
+        out.append(Section(section.name, section.heading, first))
+        out.extend(Section("findings", "", p) for p in prose)
+    return out
+
+
+def _is_masthead(paragraph: str) -> bool:
+    """Whether a paragraph is only a title: "FINAL REPORT", "PA AND LATERAL CHEST, ___"."""
+    words = re.findall(r"[A-Za-z-]+", paragraph)
+    if not words or _key(paragraph) in MASTHEADS:
+        return True
+    upper = [w.upper() for w in words]
+    return (
+        len(words) <= 14
+        and bool(EXAM_WORDS & set(upper))
+        and not paragraph.rstrip().endswith(".")
+        and (paragraph.isupper())
+    )
+
+
+def _key(written: str) -> str:
+    return " ".join(re.sub(r"[^A-Z/&]+", " ", written.upper().replace("(S)", "S")).split())
+
+
+def _overlaps(taken: list[tuple[int, int]], start: int, end: int) -> bool:
+    return any(a < end and start < b for a, b in taken)

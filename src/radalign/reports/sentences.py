@@ -1,0 +1,97 @@
+"""Sentences of a report: safe for titles, decimals, numbered lists and de-identification holes."""
+
+from __future__ import annotations
+
+import re
+
+# Never the end of a sentence, whatever follows.
+_TITLES = frozenset({
+    "dr", "drs", "mr", "mrs", "ms", "prof", "st", "vs", "cf", "fig", "figs", "approx", "ca", "resp", "dept",
+    "ext", "tel", "ref", "e.g", "i.e", "viz", "eg", "ie", "ant", "post", "inf", "sup",
+})  # fmt: skip
+# The end of a sentence only when a capital letter follows ("at 3 p.m. The tube ...").
+_SOFT = frozenset({
+    "a.m", "p.m", "am", "pm", "etc", "al", "jr", "sr", "m.d", "r.n", "p.a", "rt", "lt", "max", "min", "temp",
+    "hx", "dx", "tx", "pt", "incl",
+})  # fmt: skip
+_END = re.compile(r"[.!?]+[\"'”’)\]*]*(?=\s|$)|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•·–]|\(?\d{1,2}[.)])[ \t]+\S)")
+_BULLET = re.compile(r"^(?:(?:[-*•·–]|\(?\d{1,2}[.)])\s+)+(?=\S)")
+_NUMBER = re.compile(r"(?:^|(?<=\s))\(?(\d{1,2})[.)]\s+(?=[^\W\d_])")
+_WORD_BEFORE = re.compile(r"[\w.']+$")
+_ONLY_MARKS = re.compile(r"[\W_]*$")
+
+
+def split_sentences(text: str) -> list[str]:
+    """Split report text into sentences, list numbers and bullets removed, white space collapsed.
+
+    Args:
+        text: Any report text; line breaks inside a sentence are white space, an empty line ends a sentence.
+
+    Returns:
+        The sentences in order, each with its own closing mark if it had one; none is empty.
+
+    >>> split_sentences("Discussed with Dr. Lee at 2.5 hours. 1. No effusion 2. Heart size normal.")
+    ['Discussed with Dr. Lee at 2.5 hours.', 'No effusion', 'Heart size normal.']
+    >>> split_sentences("Comparison XXXX. heart is normal . lungs are clear")
+    ['Comparison XXXX.', 'heart is normal.', 'lungs are clear']
+    """
+    found = []
+    for start, end in _spans(text):
+        piece = text[start:end]
+        for sentence in _split_numbers(piece) if _NUMBER.search(piece) else (piece,):
+            tidy = _tidy(sentence)
+            if tidy:
+                found.append(tidy)
+    return found
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    spans, start = [], 0
+    for match in _END.finditer(text):
+        if text[match.start()] == "\n" or _ends_sentence(text, start, match.start(), match.end()):
+            spans.append((start, match.end()))
+            start = match.end()
+    spans.append((start, len(text)))
+    return spans
+
+
+def _ends_sentence(text: str, start: int, mark: int, end: int) -> bool:
+    if text[mark] != ".":
+        return True
+    before = _WORD_BEFORE.search(text, max(start, mark - 12), mark)
+    if before is None:
+        return True
+    word = before.group()
+    lower = word.lower()
+    following = text[end : end + 20].lstrip()[:1]
+    if lower in _TITLES or (len(word) == 1 and word.isalpha() and word.isupper() and following.isupper()):
+        return False
+    if word.isdigit() and len(word) <= 2:
+        return False  # "1." may be a list number; `_split_numbers` decides
+    if lower == "no" and following.isdigit():
+        return False
+    return lower not in _SOFT or following.isupper() or not following
+
+
+def _split_numbers(piece: str) -> list[str]:
+    """Split "No effusion 2. Heart normal" at the number, and "Grade 2. Stable" behind it."""
+    out, start, expected = [], 0, 0
+    for match in _NUMBER.finditer(piece):
+        number = int(match.group(1))
+        if not piece[start : match.start()].strip() or number == expected:
+            out.append(piece[start : match.start()])
+            expected = number + 1
+        elif ")" not in match.group():
+            out.append(piece[start : match.end()])
+        else:
+            continue
+        start = match.end()
+    return [*out, piece[start:]]
+
+
+def _tidy(sentence: str) -> str:
+    text = " ".join(sentence.split())
+    text = _BULLET.sub("", text)
+    if text.endswith((" .", " !", " ?")):
+        text = text[:-2].rstrip() + text[-1]
+    return "" if _ONLY_MARKS.match(text) and "_" not in text else text
