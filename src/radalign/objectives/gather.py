@@ -1,8 +1,8 @@
 """Embeddings of all processes, with gradient: loss and gradients equal one process with the whole batch.
 
-Every process computes the full loss over the gathered batch. The backward pass sums what all processes want of
-one process's rows, which is world-size times the wanted gradient, and the data-parallel wrapper's mean divides
-by the world size again.
+Every process computes the full loss over the gathered batch. The backward pass sums what all processes want
+of one process's rows, which is world-size times the wanted gradient, and the data-parallel wrapper's mean
+divides by the world size again.
 """
 
 from __future__ import annotations
@@ -55,6 +55,21 @@ def gather_embeddings(embeddings: Embeddings) -> Embeddings:
     mask = F.pad(mask, (0, missing))  # [B, N_max]
     gathered_mask = gather(mask.to(torch.uint8)).bool()
     return Embeddings(gather(embeddings.global_), gather(local), gathered_mask)
+
+
+def gather_agreement(same: Tensor | None) -> Tensor | None:
+    """Agreement of the gathered batch: each process knows its own block, and reports of others count as different.
+
+    Args:
+        same: [B, B] agreement within this process, or None.
+
+    Returns:
+        [W * B, W * B], block-diagonal; None stays None.
+    """
+    if same is None or world_size() == 1:
+        return same
+    blocks = gather(same).split(len(same))  # W of [B, B]
+    return torch.block_diag(*blocks)
 
 
 def world_size() -> int:
