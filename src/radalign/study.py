@@ -256,13 +256,16 @@ class Manifest:
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
     def write(self, path: str | Path) -> None:
-        """Write one Parquet file, atomically; a root inside the file's folder is stored relative, so it can move."""
+        """Write one Parquet file, atomically; a root inside its folder is stored relative, so both can move."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        meta = {"radalign.schema": str(SCHEMA_VERSION), "radalign.root": _portable_root(self.root, path.parent)}
+        meta = {
+            "radalign.schema": str(SCHEMA_VERSION),
+            "radalign.root": _portable_root(self.root, path.parent),
+        }
         table = pa.Table.from_pylist([_to_row(s) for s in self.studies], schema=parquet_schema())
         partial = path.with_name(path.name + ".partial")
         try:
@@ -276,18 +279,23 @@ class Manifest:
         """Read a manifest that `write` (or anything with the same columns) made.
 
         Raises:
-            ManifestError: If the file is missing, is not Parquet, lacks a needed column or has an unknown one.
+            ManifestError: If the file is missing, is not Parquet, lacks a needed column or has an unknown
+                one.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         path = Path(path)
         if not path.is_file():
-            raise ManifestError(f"There is no manifest at {path}; make one with `radalign data import` or `simulate`.")
+            raise ManifestError(
+                f"There is no manifest at {path}; make one with `radalign data import` or `simulate`."
+            )
         try:
             table = pq.read_table(path)
         except (pa.ArrowInvalid, OSError) as error:
-            raise ManifestError(f"{path} is not a readable Parquet file ({error}); import the data again.") from error
+            raise ManifestError(
+                f"{path} is not a readable Parquet file ({error}); import the data again."
+            ) from error
         _check_columns(path, table.column_names)
         meta = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
         root = path.parent / meta.get("radalign.root", ".")
@@ -301,7 +309,9 @@ def parquet_schema() -> pa.Schema:
     text, whole, real = pa.string(), pa.int32(), pa.float64()
     view = pa.struct([("path", text), ("position", text), ("id", text),
                       ("original_width_px", whole), ("original_height_px", whole)])  # fmt: skip
-    report = pa.struct([(name, text) for name in ("text", "findings", "impression", "indication", "comparison")])
+    report = pa.struct(
+        [(name, text) for name in ("text", "findings", "impression", "indication", "comparison")]
+    )
     finding = pa.struct([("name", text), ("side", text), ("location", text), ("severity", text),
                          ("size_mm", real), ("change", text)])  # fmt: skip
     return pa.schema([
@@ -347,11 +357,14 @@ def _check_columns(path: Path, names: list[str]) -> None:
     unknown = sorted(set(names) - set(Study.__dataclass_fields__))
     if unknown:
         raise ManifestError(
-            f"{path} has unknown columns {', '.join(unknown)}; keep source-specific values in the map column `extra`."
+            f"{path} has unknown columns {', '.join(unknown)}; "
+            "keep source-specific values in the map column `extra`."
         )
     missing = sorted({"id", "patient_id", "views"} - set(names))
     if missing:
-        raise ManifestError(f"{path} lacks the columns {', '.join(missing)}; import it with `radalign data import table`.")
+        raise ManifestError(
+            f"{path} lacks the columns {', '.join(missing)}; import it with `radalign data import table`."
+        )
 
 
 def _check(studies: tuple[Study, ...], by_id: Mapping[str, Study]) -> None:
@@ -363,7 +376,8 @@ def _check(studies: tuple[Study, ...], by_id: Mapping[str, Study]) -> None:
     for study in studies:
         if split_of.setdefault(study.patient_id, study.split) != study.split:
             raise ManifestError(
-                f"Patient {study.patient_id!r} is in the splits {split_of[study.patient_id]!r} and {study.split!r}; "
+                f"Patient {study.patient_id!r} is in the splits {split_of[study.patient_id]!r} and "
+                f"{study.split!r}; "
                 "split by patient with `radalign data split`."
             )
 

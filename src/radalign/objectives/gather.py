@@ -58,7 +58,7 @@ def gather_embeddings(embeddings: Embeddings) -> Embeddings:
 
 
 def gather_agreement(same: Tensor | None) -> Tensor | None:
-    """Agreement of the gathered batch: each process knows its own block, and reports of others count as different.
+    """Agreement of the gathered batch; reports of different processes count as different.
 
     Args:
         same: [B, B] agreement within this process, or None.

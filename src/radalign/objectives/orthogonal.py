@@ -1,0 +1,48 @@
+"""Splitting an update into what repeats a feature and what is new to it (NEARL's decoupling)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def split_update(update: Tensor, feature: Tensor, eps: float = 1e-6) -> tuple[Tensor, Tensor]:
+    """Split `update` into its part parallel to `feature` and the orthogonal rest, token by token.
+
+    Args:
+        update: [..., D].
+        feature: [..., D]; not differentiated through, so that the projector is a constant of the step.
+        eps: Lower bound of the squared norm of a feature.
+
+    Returns:
+        (parallel, orthogonal), which add up to `update`.
+
+    References:
+        NEARL-CLIP, arXiv:2508.04101 (orthogonal cross-attention adapter); Gram-Schmidt, one step.
+
+    >>> parallel, orthogonal = split_update(torch.tensor([3.0, 4.0]), torch.tensor([2.0, 0.0]))
+    >>> parallel.tolist(), orthogonal.tolist()
+    ([3.0, 0.0], [0.0, 4.0])
+    """
+    feature = feature.detach()
+    share = (update * feature).sum(-1, keepdim=True) / feature.square().sum(-1, keepdim=True).clamp(min=eps)
+    parallel = share * feature
+    return parallel, update - parallel
+
+
+def squared_cosine(update: Tensor, feature: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean of cos^2 between an update and its feature: the orthogonal regularisation.
+
+    Args:
+        update: [..., D].
+        feature: [..., D], not differentiated.
+        mask: [...] bool of the tokens to count, or None for all.
+
+    Returns:
+        In 0..1; 0 where the update is zero.
+    """
+    value = F.cosine_similarity(update, feature.detach(), dim=-1, eps=1e-8).square()
+    if mask is None:
+        return value.mean()
+    return (value * mask).sum() / torch.clamp(mask.sum(), min=1)

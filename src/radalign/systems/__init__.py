@@ -1,0 +1,1 @@
+"""The published systems, one file each; everything above knows only `base.System`."""

@@ -1,0 +1,302 @@
+"""The contract everything above hangs on: encode studies and texts into one space, and state a loss.
+
+    StudyBatch ──encode_images──> Embeddings ─┐
+               ──encode_texts───> Embeddings ─┴─ objectives ──> named terms, total = sum of weight * term
+
+`train`, `evaluate`, `search` and `serve` know only this. A new system is one file beside this one and one
+recipe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor, nn
+
+from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
+from radalign.study import Manifest, Study
+from radalign.systems.recipe import Recipe, RecipeError, explain, load_recipe
+from radalign.weights.hub import load_text, load_vision
+
+# Where every system lives: recipe key -> "module:class". A new system is one more line here.
+SYSTEMS = {
+    "clinvla": "radalign.systems.clinvla:ClinVLA",
+}
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+
+
+class Settings(BaseModel):
+    """Base of every system's `[model]` section: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class System(nn.Module):
+    """Backbones, adapters, heads and objectives of one method.
+
+    Args:
+        recipe: The full settings; `recipe.model` must fit the class's own `Settings`.
+
+    Raises:
+        RecipeError: If a model setting or an objective's name is unknown to this system.
+    """
+
+    Settings: ClassVar[type[Settings]] = Settings
+    objective_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.settings = self._checked(recipe)
+        self.recipe = recipe
+        self.vision = load_vision(recipe.backbones.vision)
+        self.text, self.tokenizer = load_text(recipe.backbones.text)
+        self._backbone_names = frozenset(name for name, _ in self.named_parameters())
+        self.backbones = {"vision": self.vision.identity, "text": self.text.identity}
+        self.requires_grad_(False)
+
+    def _checked(self, recipe: Recipe) -> Any:
+        unknown = sorted(set(recipe.objectives) - set(self.objective_names))
+        if unknown:
+            raise RecipeError(
+                f"The system {recipe.system!r} has no objective {', '.join(unknown)}; "
+                f"it has {', '.join(self.objective_names)}."
+            )
+        try:
+            return self.Settings.model_validate(recipe.model)
+        except ValidationError as error:
+            raise RecipeError(
+                f"The [model] section of {recipe.name!r} is wrong:\n{explain(error)}"
+            ) from error
+
+    # -- what a system must say ----------------------------------------
+
+    def encode_images(self, images: ImageBatch) -> Embeddings:
+        """Embed studies: global [B, E], local [B, N, E], mask [B, N]."""
+        raise TypeError(f"{type(self).__name__} does not encode images; every system must.")
+
+    def encode_texts(self, texts: TextBatch) -> Embeddings:
+        """Embed texts: global [B, E], local [B, L, E], mask [B, L]."""
+        raise TypeError(f"{type(self).__name__} does not encode texts; every system must.")
+
+    def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
+        """Named loss terms of a batch, unweighted."""
+        raise TypeError(f"{type(self).__name__} has no objectives; every system must.")
+
+    def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
+        """Prepare the heads from the training studies before the first step; by default, nothing.
+
+        Returns:
+            Numbers worth keeping in the run's record.
+        """
+        return {}
+
+    def after_step(self) -> None:
+        """Called after every optimiser step (clamps, running averages)."""
+
+    # -- what every system shares ----------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """Weighted sum of the terms, by the recipe's weights."""
+        weighted = [self.recipe.objectives[name] * term for name, term in terms.items()]
+        return torch.stack(weighted).sum()
+
+    def weight(self, objective: str) -> float:
+        """The recipe's weight of an objective, 0 when it is off."""
+        return self.recipe.objectives.get(objective, 0.0)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the training mode; frozen parts of backbones stay in evaluation mode, their dropout off."""
+        super().train(mode)
+        for name, module in self.named_modules():
+            own = [p for p in module.parameters() if p.requires_grad]
+            if name.startswith(("vision", "text")) and not own:
+                module.eval()
+        return self
+
+    def tokenize(self, texts: Sequence[str]) -> TextBatch:
+        """Token ids [B, L] and mask [B, L], cut to the recipe's `backbones.max_tokens`."""
+        ids, mask = self.tokenizer(list(texts), self.recipe.backbones.max_tokens)
+        return TextBatch(ids, mask)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Optimiser groups; one group with the recipe's learning rate unless a system says otherwise."""
+        train = self.recipe.train
+        params = [p for p in self.parameters() if p.requires_grad]
+        return [{"name": "all", "params": params, "lr": train.lr, "weight_decay": train.weight_decay}]
+
+    def trainable_report(self) -> dict[str, dict[str, int]]:
+        """Parameters by part: {part: {"all": n, "trainable": m}}, with a row `total`."""
+        rows: dict[str, dict[str, int]] = {}
+        for name, parameter in self.named_parameters():
+            for part in (part_of(name, name in self._backbone_names), "total"):
+                row = rows.setdefault(part, {"all": 0, "trainable": 0})
+                row["all"] += parameter.numel()
+                row["trainable"] += parameter.numel() * parameter.requires_grad
+        rows["total"] = rows.pop("total")
+        return rows
+
+    # -- embedding what users have ----------------------------------------
+
+    @torch.inference_mode()
+    def embed_studies(
+        self,
+        studies: Iterable[Study],
+        manifest: Manifest | None = None,
+        batch_size: int = 32,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """Read the images of studies and embed them.
+
+        Args:
+            studies: With at least one readable view each.
+            manifest: Resolves relative paths and priors; without it paths are taken as they are.
+            batch_size: Studies per forward pass.
+            progress: Wraps the loop over batches, for a progress bar.
+
+        Returns:
+            float32 [N, E], L2-normalised.
+
+        Raises:
+            ImageError: If an image cannot be read.
+        """
+        from radalign.data.slots import read_slots
+
+        chosen = list(studies)
+        if not chosen:
+            return np.zeros((0, self.width), np.float32)
+        source = manifest if manifest is not None else Manifest(chosen, Path())
+        starts: Iterable[int] = range(0, len(chosen), batch_size)
+        was_training = self.training
+        self.eval()
+        rows = []
+        for start in starts if progress is None else progress(starts, "Embedding studies"):
+            batch = read_slots(chosen[start : start + batch_size], source, self.recipe.data)
+            rows.append(self.encode_images(batch.to(self.device)).global_.float().cpu().numpy())
+        self.train(was_training)
+        return np.concatenate(rows)
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 128) -> np.ndarray:
+        """Embed sentences or reports: float32 [N, E], L2-normalised."""
+        if not texts:
+            return np.zeros((0, self.width), np.float32)
+        was_training = self.training
+        self.eval()
+        rows = [
+            self.encode_texts(self.tokenize(texts[i : i + batch_size]).to(self.device))
+            .global_.float()
+            .cpu()
+            .numpy()
+            for i in range(0, len(texts), batch_size)
+        ]
+        self.train(was_training)
+        return np.concatenate(rows)
+
+    @property
+    def width(self) -> int:
+        """E, the width of the joint space."""
+        return int(getattr(self.settings, "embedding_width", 128))
+
+    # -- travelling ----------------------------------------
+
+    def own_state(self) -> dict[str, Tensor]:
+        """What travels with the system: every tensor that is not a frozen part of a backbone."""
+        trainable = {name for name, p in self.named_parameters() if p.requires_grad}
+        buffers = {name for name, _ in self.named_buffers()}
+        encoder_buffers = {n for n in buffers if n.startswith(("vision.", "text.")) and "adapter" not in n}
+        skip = (self._backbone_names - trainable) | encoder_buffers
+        return {n: t.detach().cpu().contiguous() for n, t in self.state_dict().items() if n not in skip}
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 over what decides an embedding: backbones, settings, preprocessing and own tensors."""
+        digest = hashlib.sha256("".join(weights_hash(b) for b in self.backbones.values()).encode())
+        digest.update(json.dumps(self._embedding_settings(), sort_keys=True).encode())
+        for name, tensor in sorted(self.own_state().items()):
+            digest.update(name.encode())
+            digest.update(
+                tensor.view(torch.uint8).numpy().tobytes() if tensor.ndim else str(tensor.item()).encode()
+            )
+        return digest.hexdigest()
+
+    def _embedding_settings(self) -> dict[str, Any]:
+        data = self.recipe.data
+        kept = {k: getattr(data, k) for k in ("size_px", "geometry", "window", "slots", "unknown_view")}
+        return {
+            "system": self.recipe.system,
+            "model": self.settings.model_dump(mode="json"),
+            "max_tokens": self.recipe.backbones.max_tokens,
+            **json.loads(json.dumps(kept)),
+        }
+
+    def save(self, folder: str | Path, card: str = "") -> None:
+        """Write a system folder: recipe, own tensors, backbone identities, preprocessing, model card."""
+        from radalign.systems.folder import write_system
+
+        write_system(self, Path(folder), card)
+
+
+def weights_hash(identity: str) -> str:
+    """The SHA-256 in a backbone's identity, without the name or path it was loaded by.
+
+    >>> weights_hash("minilm-l6 sha256:ab12")
+    'ab12'
+    """
+    return identity.rpartition("sha256:")[2]
+
+
+def part_of(name: str, is_backbone: bool) -> str:
+    """The part of a system that a parameter belongs to: `vision backbone`, `text adapters`, `heads`, ...
+
+    >>> part_of("vision.transformer.blocks.0.output_adapter.task.up.weight", False)
+    'vision adapters'
+    """
+    first = name.split(".", 1)[0]
+    if first in ("vision", "text"):
+        return f"{first} {'backbone' if is_backbone else 'adapters'}"
+    return "heads" if "head" in first or "scale" in first else first
+
+
+def build(recipe: Recipe) -> System:
+    """Make the system that a recipe describes, its trainable parts drawn from `recipe.train.seed`.
+
+    Raises:
+        RecipeError: If the system or a setting is unknown.
+    """
+    if recipe.system not in SYSTEMS:
+        raise RecipeError(f"There is no system {recipe.system!r}; there are {', '.join(sorted(SYSTEMS))}.")
+    module, _, name = SYSTEMS[recipe.system].partition(":")
+    system_class: type[System] = getattr(import_module(module), name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.train.seed)
+        return system_class(recipe)
+
+
+def create(name_or_path: str | Path, overrides: Sequence[str] = ()) -> System:
+    """Make an untrained system from a recipe's name or path and dotted overrides."""
+    return build(load_recipe(name_or_path, overrides))
+
+
+def load(folder: str | Path, device: str | torch.device = "cpu") -> System:
+    """Load a trained system from its folder, from a run's folder (its best one), or from `hf://org/name`.
+
+    Raises:
+        SystemFolderError: If a file is missing or damaged, or a backbone is not the one it was trained on.
+    """
+    from radalign.systems.folder import read_system
+
+    return read_system(folder).to(device)

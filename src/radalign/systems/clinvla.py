@@ -1,0 +1,231 @@
+"""ClinVLA: invertible, language and task adapters in both towers; dual view; global and local alignment.
+
+    frontal ─┐ 75 % of patches dropped     ViT  ─ invertible adapter ─ 12 x [layer + language + task adapter]
+    ─┐
+    lateral ─┘ absent views never encoded
+     ├─ heads ─ 128-d
+    report ─────────────────────────────  BERT ─ invertible adapter ─ 12 x [layer + language + task adapter]
+    ─┘
+
+Global = mean of the CLS of the present views, against the text's pooled token. Local = kept patches against
+words.
+References: Front. Physiol. 16:1661960 (doi:10.3389/fphys.2025.1661960); MAD-X, Pfeiffer et al., EMNLP 2020.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
+from radalign.nn.adapters import InvertibleAdapter, StackedAdapter
+from radalign.nn.heads import ProjectionHead
+from radalign.nn.masking import foreground_keep, random_keep
+from radalign.objectives.contrastive import global_contrastive
+from radalign.objectives.gather import gather_agreement, gather_embeddings
+from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
+from radalign.objectives.published import Pairing, global_attraction, local_attraction, variance_hinge
+from radalign.systems.base import Settings, System
+from radalign.systems.recipe import Recipe
+
+LOG_SCALE_START = math.log(1 / 0.07)
+LOG_SCALE_MOST = math.log(100)
+
+
+class ClinVLASettings(Settings):
+    """ClinVLA's `[model]` section; (R..) and (I..) number requirements and decisions in ARCHITECTURE.md."""
+
+    adapter_hidden: int = Field(
+        64, ge=1, description="Bottleneck width d of language and task adapters (R16)."
+    )
+    invertible: bool = Field(True, description="Invertible adapter after the embeddings (R14).")
+    language: bool = Field(True, description="Language adapter in every layer (R16).")
+    task: bool = Field(True, description="Task adapter in every layer (R16).")
+    adapter_init: Literal["zero", "he"] = Field(
+        "zero", description="`zero` starts as the frozen towers; `he` as printed (I9)."
+    )
+    stage: Literal["align", "downstream"] = Field(
+        "align", description="`downstream` trains task adapters only (R17)."
+    )
+    mask_ratio: float = Field(
+        0.75, ge=0, lt=1, description="Share of patches dropped per view in training (R6)."
+    )
+    mask: Literal["random", "foreground"] = Field(
+        "random", description="How the kept patches are drawn (I6)."
+    )
+    embedding_width: int = Field(128, ge=2, description="Width of the joint space (R18).")
+    text_pool: Literal["cls", "mean"] = Field(
+        "cls", description="The text's global token: CLS, or the mean of words."
+    )
+    image_pool: Literal["cls", "cls+patches"] = Field(
+        "cls", description="The view's global token: CLS, or CLS and mean patch."
+    )
+    local_aggregation: Aggregation = Field(
+        "sum", description="How word scores add up; `mean` does not favour long reports."
+    )
+    local_pairing: Pairing = Field("attention", description="Pairing of the published local objective (I2).")
+    language_lr_share: float = Field(
+        0.5, gt=0, description="Learning rate of language adapters against the rest (R21)."
+    )
+
+
+class ClinVLA(System):
+    """ClinVLA over any ViT-like vision and BERT-like text backbone.
+
+    Args:
+        recipe: With `system = "clinvla"`.
+    """
+
+    Settings: ClassVar[type[Settings]] = ClinVLASettings
+    objective_names = (
+        "global_contrastive",
+        "local_contrastive",
+        "global_attraction",
+        "local_attraction",
+        "variance",
+    )
+    settings: ClinVLASettings
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        s = self.settings
+        for encoder in (self.vision, self.text):
+            encoder.embedding_adapter = (
+                InvertibleAdapter(encoder.width, s.adapter_init) if s.invertible else None
+            )
+            for block in encoder.transformer.blocks:
+                if s.language or s.task:
+                    block.output_adapter = StackedAdapter(
+                        encoder.width, s.adapter_hidden, s.language, s.task, s.adapter_init
+                    )
+        d_img = self.vision.width * (2 if s.image_pool == "cls+patches" else 1)
+        self.image_global_head = ProjectionHead(d_img, s.embedding_width)
+        self.image_local_head = ProjectionHead(self.vision.width, s.embedding_width)
+        self.text_global_head = ProjectionHead(self.text.width, s.embedding_width)
+        self.text_local_head = ProjectionHead(self.text.width, s.embedding_width)
+        self.log_scales = nn.Parameter(torch.full((4,), LOG_SCALE_START))  # global; local: patch, word, logit
+        if s.stage == "downstream":
+            self._train_task_adapters_only()
+
+    def _train_task_adapters_only(self) -> None:
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(".task." in name or "head" in name)
+
+    # -- encoding ----------------------------------------
+
+    def encode_images(self, images: ImageBatch) -> Embeddings:
+        """Embed studies: global [B, E]; local [B, V * K, E] over the kept patches of all slots."""
+        z, local, mask = self._project_images(images)
+        return Embeddings(F.normalize(z.float(), dim=-1), F.normalize(local.float(), dim=-1), mask)
+
+    def encode_texts(self, texts: TextBatch) -> Embeddings:
+        """Embed texts: global [B, E]; local [B, L - 1, E] over the tokens after CLS."""
+        z, local, mask = self._project_texts(texts)
+        return Embeddings(F.normalize(z.float(), dim=-1), F.normalize(local.float(), dim=-1), mask)
+
+    def _project_images(self, images: ImageBatch) -> tuple[Tensor, Tensor, Tensor]:
+        present = images.view_mask  # [B, V]
+        views = images.images[present][:, None]  # [N, 1, H, W]: only what is there
+        tokens = self.vision(views, self._keep(views))  # [N, 1 + K, D]
+        pooled = tokens[:, 0]
+        if self.settings.image_pool == "cls+patches":
+            pooled = torch.cat([pooled, tokens[:, 1:].mean(1)], -1)  # [N, 2 D]
+        z = self.image_global_head(_mean_over_views(pooled, present))
+        local = _spread(self.image_local_head(tokens[:, 1:]), present)  # [B, V, K, E]
+        mask = present[:, :, None].expand(local.shape[:3])  # [B, V, K]
+        return z, local.flatten(1, 2), mask.flatten(1, 2)  # [B, E], [B, V * K, E], [B, V * K]
+
+    def _project_texts(self, texts: TextBatch) -> tuple[Tensor, Tensor, Tensor]:
+        tokens, mask = (
+            self.text(texts.input_ids, texts.attention_mask),
+            texts.attention_mask,
+        )  # [B, L, D], [B, L]
+        if self.settings.text_pool == "mean":
+            pooled = (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+        else:
+            pooled = tokens[:, 0]
+        return self.text_global_head(pooled), self.text_local_head(tokens[:, 1:]), mask[:, 1:]
+
+    def _keep(self, views: Tensor) -> Tensor | None:
+        if not self.training or not self.settings.mask_ratio:
+            return None
+        if self.settings.mask == "foreground":
+            return foreground_keep(views, self.vision.patch_px, self.settings.mask_ratio)
+        patches = (views.shape[-2] // self.vision.patch_px) * (views.shape[-1] // self.vision.patch_px)
+        return random_keep(len(views), patches, self.settings.mask_ratio).to(views.device)
+
+    # -- training ----------------------------------------
+
+    def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
+        """The recipe's terms of a batch; contrastive ones see the batches of all processes."""
+        z_img, patches, patch_mask = self._project_images(batch.images)
+        z_txt, words, word_mask = self._project_texts(batch.texts)
+        z_img, z_txt = F.normalize(z_img.float(), dim=-1), F.normalize(z_txt.float(), dim=-1)
+        terms: dict[str, Tensor] = {}
+        if self.weight("global_contrastive") or self.weight("local_contrastive"):
+            terms |= self._contrastive(batch.same, (z_img, patches, patch_mask), (z_txt, words, word_mask))
+        if self.weight("global_attraction"):
+            terms["global_attraction"] = global_attraction(z_img, z_txt)
+        if self.weight("local_attraction"):
+            pairing = self.settings.local_pairing
+            terms["local_attraction"] = local_attraction(patches, patch_mask, words, word_mask, pairing)
+        if self.weight("variance"):
+            terms["variance"] = variance_hinge(z_img) + variance_hinge(z_txt)
+        return terms
+
+    def _contrastive(
+        self, same: Tensor | None, img: tuple[Tensor, Tensor, Tensor], txt: tuple[Tensor, Tensor, Tensor]
+    ) -> dict[str, Tensor]:
+        images, texts = gather_embeddings(Embeddings(*img)), gather_embeddings(Embeddings(*txt))
+        same = gather_agreement(same)
+        terms: dict[str, Tensor] = {}
+        if self.weight("global_contrastive"):
+            terms["global_contrastive"] = global_contrastive(
+                images.global_, texts.global_, self.log_scales[0], same
+            )
+        if self.weight("local_contrastive"):
+            scales = LocalScales(*self.log_scales[1:].exp())
+            sides = (images.local, images.mask, texts.local, texts.mask)
+            how = self.settings.local_aggregation
+            terms["local_contrastive"] = local_contrastive(*sides, scales, same, how)  # type: ignore[arg-type]
+        return terms
+
+    def after_step(self) -> None:
+        """Keep every scale between 1 and 100."""
+        with torch.no_grad():
+            self.log_scales.clamp_(0, LOG_SCALE_MOST)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Language adapters at their own learning rate, everything else at the recipe's (R21)."""
+        train, language, rest = self.recipe.train, [], []
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                (language if ".language." in name else rest).append(parameter)
+        groups = [
+            {
+                "name": "language adapters",
+                "params": language,
+                "lr": train.lr * self.settings.language_lr_share,
+            },
+            {"name": "rest", "params": rest, "lr": train.lr},
+        ]
+        return [g | {"weight_decay": train.weight_decay} for g in groups if g["params"]]
+
+
+def _mean_over_views(rows: Tensor, present: Tensor) -> Tensor:
+    """Mean over each study's present views: rows [N, D] in mask order, present [B, V] -> [B, D]."""
+    study = present.nonzero()[:, 0]  # [N]
+    total = rows.new_zeros(len(present), rows.shape[1]).index_add(0, study, rows)
+    return total / present.sum(1, keepdim=True).clamp(min=1)
+
+
+def _spread(rows: Tensor, present: Tensor) -> Tensor:
+    """Rows of the present views back to their slots, zeros elsewhere: [N, K, E], [B, V] -> [B, V, K, E]."""
+    out = rows.new_zeros(*present.shape, *rows.shape[1:])
+    out[present] = rows
+    return out
