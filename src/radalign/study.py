@@ -105,9 +105,15 @@ class Report:
 
     @property
     def body(self) -> str:
-        """What describes the images: findings and impression, or the whole text when neither exists."""
+        """What describes the images: findings and impression, or the whole text when there are no sections.
+
+        >>> Report(text="INDICATION: Cough.", indication="Cough.").body
+        ''
+        """
         sections = [s.strip() for s in (self.findings, self.impression) if s.strip()]
-        return " ".join(sections) if sections else self.text.strip()
+        if sections or self.indication.strip() or self.comparison.strip():
+            return " ".join(sections)
+        return self.text.strip()
 
 
 @dataclass(frozen=True)
@@ -256,7 +262,7 @@ class Manifest:
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
     def write(self, path: str | Path) -> None:
-        """Write one Parquet file, atomically; a root inside its folder is stored relative, so both can move."""
+        """Write one Parquet file, atomically; a root inside its folder is stored relative, so it can move."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

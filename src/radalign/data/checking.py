@@ -1,0 +1,134 @@
+"""Are the images there, and do they decode? Counted and listed per image, in parallel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+from radalign.data.exclusions import ExclusionFlow
+from radalign.data.sources.source import Check
+from radalign.images.errors import ImageError
+from radalign.study import Study, View
+
+T = TypeVar("T")
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+
+MISSING = "image file is missing"
+UNREADABLE = "image cannot be read"
+NO_IMAGE = "study has no usable image"
+_CHUNK = 64
+_WORTH_PROCESSES = 512
+
+
+def check_images(
+    studies: Iterable[Study],
+    root: Path,
+    flow: ExclusionFlow,
+    check: Check = "decode",
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[Study]:
+    """Leave out the views whose image is missing or unreadable, then the studies without a view.
+
+    Args:
+        studies: Their view paths start from `root`.
+        root: A folder.
+        flow: Counts every image and study left out, with the sentence that says why.
+        check: `decode` reads every image; `exists` only looks for the files; `none` trusts the table.
+        workers: Processes for decoding; 1 = this one.
+        progress: Wraps the loop over images, for a progress bar.
+    """
+    studies = list(studies)
+    paths = [view.path for study in studies for view in study.views]
+    faults = _faults(paths, root, check, workers, progress)
+    return [kept for study in studies if (kept := _without(study, faults, flow)) is not None]
+
+
+def image_fault(path: str, root: Path) -> tuple[str, str] | None:
+    """Why an image cannot be used, as (reason, sentence); None when it decodes."""
+    from radalign.images.read import read_image
+
+    if not (root / path).is_file():
+        return MISSING, path
+    try:
+        read_image(root / path)
+    except ImageError as error:
+        return UNREADABLE, str(error).replace(f"{root}{os.sep}", "")
+    return None
+
+
+def _faults(
+    paths: Sequence[str], root: Path, check: Check, workers: int, progress: Progress | None
+) -> dict[str, tuple[str, str]]:
+    if check == "none":
+        return {}
+    if check == "exists":
+        listed = _Listing(root)
+        return {path: (MISSING, path) for path in paths if path not in listed}
+    chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
+    found = _in_processes if workers > 1 and len(paths) >= _WORTH_PROCESSES else _in_this_process
+    results = found(partial(_chunk_faults, root=root), chunks, workers, progress)
+    return dict(chain.from_iterable(results))
+
+
+def _chunk_faults(paths: Sequence[str], root: Path) -> list[tuple[str, tuple[str, str]]]:
+    return [(path, fault) for path in paths if (fault := image_fault(path, root)) is not None]
+
+
+def _in_this_process(
+    function: Callable[[Sequence[str]], T],
+    chunks: list[Sequence[str]],
+    workers: int,
+    progress: Progress | None,
+) -> Iterable[T]:
+    return map(function, progress(chunks, "Checking images") if progress else chunks)
+
+
+def _in_processes(
+    function: Callable[[Sequence[str]], T],
+    chunks: list[Sequence[str]],
+    workers: int,
+    progress: Progress | None,
+) -> Iterable[T]:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(function, chunk) for chunk in chunks]
+        for future in progress(futures, "Checking images") if progress else futures:
+            yield future.result()
+
+
+class _Listing:
+    """Which files exist, one directory listing per folder instead of one look-up per file."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.names: dict[str, frozenset[str]] = {}
+
+    def __contains__(self, path: object) -> bool:
+        folder, _, name = str(path).rpartition("/")
+        if folder not in self.names:
+            try:
+                self.names[folder] = frozenset(os.listdir(self.root / folder))
+            except OSError:
+                self.names[folder] = frozenset()
+        return name in self.names[folder]
+
+
+def _without(study: Study, faults: dict[str, tuple[str, str]], flow: ExclusionFlow) -> Study | None:
+    views: list[View] = []
+    for view in study.views:
+        if view.path in faults:
+            reason, sentence = faults[view.path]
+            flow.drop(reason, images=1, example=sentence)
+        else:
+            views.append(view)
+    if not views:
+        flow.drop(NO_IMAGE, studies=1, example=study.id)
+        return None
+    return study if len(views) == len(study.views) else replace(study, views=tuple(views))

@@ -1,0 +1,51 @@
+"""Dates as sources write them, to ISO."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+
+def parse_date(date: str, time: str = "") -> str:
+    """An ISO date, or date and time, from what a source wrote; "" stays "".
+
+    Day-first and month-first dates with slashes cannot be told apart, so only year-first forms are read.
+
+    Args:
+        date: ISO, `YYYYMMDD`, `YYYY/MM/DD`, with or without a time after a blank or a `T`.
+        time: A separate time, DICOM `HHMMSS[.ffffff]` (leading zeros may be lost) or `HH:MM[:SS]`; may be "".
+
+    Raises:
+        ValueError: If the date cannot be read.
+
+    References:
+        DICOM PS3.5 6.2 (DA, TM).
+
+    >>> parse_date("20260131", "91503.25"), parse_date("2026-01-31"), parse_date("2026/01/31 09:15")
+    ('2026-01-31T09:15:03', '2026-01-31', '2026-01-31T09:15:00')
+    """
+    date = date.strip().removesuffix("Z")
+    if not date:
+        return ""
+    day, _, clock = date.replace("T", " ").partition(" ")
+    moment = _day(day.removesuffix(".0"))
+    clock = (clock or time).strip()
+    return f"{moment:%Y-%m-%d}T{_clock(clock)}" if clock else f"{moment:%Y-%m-%d}"
+
+
+def _day(text: str) -> datetime:
+    for form in ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y.%m.%d"):
+        try:
+            return datetime.strptime(text, form)
+        except ValueError:
+            continue
+    raise ValueError(f"The date {text!r} is not year, month, day; write it as 2026-01-31.")
+
+
+def _clock(text: str) -> str:
+    whole = text.partition(".")[0]
+    digits = whole.replace(":", "") if ":" in whole else whole.zfill(6)
+    digits = digits.ljust(6, "0")
+    if not re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d", digits):
+        raise ValueError(f"The time {text!r} is not hours, minutes, seconds; write it as 09:15:03.")
+    return f"{digits[:2]}:{digits[2:4]}:{digits[4:6]}"

@@ -1,0 +1,151 @@
+"""The exclusion flow of an import: what was found, what was left out and why, what was kept.
+
+found ── left out, by reason ── kept          (images and studies are counted apart, and both sums must close)
+           └── the first cases of each reason are listed
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from radalign.study import Study
+
+MAX_EXAMPLES = 5
+
+
+@dataclass
+class Reason:
+    """How much one reason concerns, and its first cases."""
+
+    images: int = 0
+    studies: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, images: int, studies: int, example: str) -> None:
+        """Count one more case; only the first few are kept as examples."""
+        self.images += images
+        self.studies += studies
+        if example and len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(" ".join(example.split()))
+
+
+@dataclass
+class ExclusionFlow:
+    """Counts of an import, in the manner of a CONSORT flow diagram.
+
+    Args:
+        source: The name of the source, for the heading.
+
+    >>> flow = ExclusionFlow("table")
+    >>> flow.found(images=2, studies=1)
+    >>> flow.drop("image file is missing", images=1, example="b.png")
+    >>> flow.keep([Study("s", "p", views=("a.png",))])
+    >>> flow.images_found, flow.images_kept, flow.studies_kept, flow.patients_kept
+    (2, 1, 1, 1)
+    """
+
+    source: str
+    images_found: int = 0
+    studies_found: int = 0
+    dropped: dict[str, Reason] = field(default_factory=dict)
+    noted: dict[str, Reason] = field(default_factory=dict)
+    images_kept: int = 0
+    studies_kept: int = 0
+    patients_kept: int = 0
+
+    def found(self, images: int = 0, studies: int = 0) -> None:
+        """Count what the source offers."""
+        self.images_found += images
+        self.studies_found += studies
+
+    def drop(self, reason: str, images: int = 0, studies: int = 0, example: str = "") -> None:
+        """Count something found that is left out."""
+        self.dropped.setdefault(reason, Reason()).add(images, studies, example)
+
+    def reject(self, reason: str, images: int = 0, studies: int = 0, example: str = "") -> None:
+        """Count something as found and at once left out: it never became part of a study."""
+        self.found(images, studies)
+        self.drop(reason, images, studies, example)
+
+    def note(self, reason: str, images: int = 0, studies: int = 0, example: str = "") -> None:
+        """Count something that is kept, but that a reader should know of."""
+        self.noted.setdefault(reason, Reason()).add(images, studies, example)
+
+    def keep(self, studies: Iterable[Study]) -> None:
+        """Count what is kept, and check that the sums close.
+
+        Raises:
+            ValueError: If found minus left out is not what is kept: then the import itself has a fault.
+        """
+        kept = list(studies)
+        self.studies_kept, self.images_kept = len(kept), sum(len(s.views) for s in kept)
+        self.patients_kept = len({s.patient_id for s in kept})
+        lost_images = sum(r.images for r in self.dropped.values())
+        lost_studies = sum(r.studies for r in self.dropped.values())
+        left = (self.images_found - lost_images, self.studies_found - lost_studies)
+        if left != (self.images_kept, self.studies_kept):
+            kept_now = (self.images_kept, self.studies_kept)
+            raise ValueError(
+                f"The exclusion flow of {self.source!r} does not add up: images and studies left should be "
+                f"{left}, but are {kept_now}; please report this."
+            )
+
+    def main_reasons(self, count: int = 3) -> str:
+        """The most frequent reasons in one line, for an error message."""
+        ranked = sorted(self.dropped.items(), key=lambda item: -(item[1].images + item[1].studies))[:count]
+        return "; ".join(_with_example(name, reason) for name, reason in ranked)
+
+    def to_dict(self) -> dict[str, object]:
+        """The flow as plain values, for JSON."""
+        return {
+            "source": self.source,
+            "found": {"images": self.images_found, "studies": self.studies_found},
+            "left_out": {name: vars(reason) for name, reason in self.dropped.items()},
+            "noted": {name: vars(reason) for name, reason in self.noted.items()},
+            "kept": {
+                "images": self.images_kept,
+                "studies": self.studies_kept,
+                "patients": self.patients_kept,
+            },
+        }
+
+    def to_markdown(self) -> str:
+        """The flow as a page: one table, then the first cases of each reason."""
+        rows = [("found", self.images_found, self.studies_found)]
+        rows += [(f"left out: {name}", -r.images, -r.studies) for name, r in self.dropped.items()]
+        rows += [("**kept**", self.images_kept, self.studies_kept)]
+        rows += [(f"of these: {name}", r.images, r.studies) for name, r in self.noted.items()]
+        lines = [f"# Exclusion flow: {self.source}", "", "| step | images | studies |", "|---|---:|---:|"]
+        lines += [f"| {name} | {_cell(images)} | {_cell(studies)} |" for name, images, studies in rows]
+        lines += ["", f"Kept studies come from {self.patients_kept:,} patients.", ""]
+        for name, reason in (self.dropped | self.noted).items():
+            if reason.examples:
+                lines += [f'First cases of "{name}":', *(f"- {e}" for e in reason.examples), ""]
+        return "\n".join(lines)
+
+    def write_beside(self, manifest_path: Path) -> tuple[Path, Path]:
+        """Write `<manifest>.exclusions.md` and `.json` beside a manifest; returns both paths."""
+        page = manifest_path.with_name(manifest_path.name + ".exclusions.md")
+        data = manifest_path.with_name(manifest_path.name + ".exclusions.json")
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(self.to_markdown(), encoding="utf-8")
+        data.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return page, data
+
+
+def _with_example(name: str, reason: Reason) -> str:
+    example = f", such as: {reason.examples[0].rstrip('.')}" if reason.examples else ""
+    return f"{name} ({_amount(reason)}{example})"
+
+
+def _amount(reason: Reason) -> str:
+    parts = [(reason.images, "image"), (reason.studies, "study" if reason.studies == 1 else "studies")]
+    words = [f"{n:,} {word}{'s' if word == 'image' and n != 1 else ''}" for n, word in parts if n]
+    return " and ".join(words) or "none"
+
+
+def _cell(number: int) -> str:
+    return f"{number:,}".replace("-", "−") if number else ""

@@ -1,0 +1,137 @@
+"""Importing a source: read, check, link priors, split, count - one way for every source.
+
+source ──> duplicate ids ──> images there and readable? ──> report there? ──> priors ──> split ──> Manifest
+                 └──────────────────┴─────── every loss counted in the ExclusionFlow ───────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from radalign.data.checking import Progress, check_images
+from radalign.data.exclusions import ExclusionFlow
+from radalign.data.priors import link_priors
+from radalign.data.sources import find_source
+from radalign.data.sources.source import Check, Source, SourceError, SourceOptions
+from radalign.data.split import DEFAULT_SHARES, parse_shares, split_studies
+from radalign.study import Manifest, Study
+
+Reports = Literal["auto", "need", "keep"]
+
+
+@dataclass(frozen=True)
+class ImportSettings:
+    """What a user decides about an import.
+
+    Args:
+        split: `auto` (the source's own, else 70/10/20 by patient), `none`, or shares such as `70/10/20`.
+        seed: Seed of the split.
+        reports: `need` leaves out studies whose report says nothing of the images; `keep` keeps them; `auto`
+            needs them when the source has reports at all.
+        check: How thoroughly to check images; None = the source's default.
+        workers: Processes that decode.
+        options: What only some sources use.
+    """
+
+    split: str = "auto"
+    seed: int = 0
+    reports: Reports = "auto"
+    check: Check | None = None
+    workers: int = 1
+    options: SourceOptions = field(default_factory=SourceOptions)
+
+
+def import_source(
+    name: str, folder: str | Path, settings: ImportSettings | None = None, progress: Progress | None = None
+) -> tuple[Manifest, ExclusionFlow]:
+    """Read a public data set from its distributor's files.
+
+    Args:
+        name: A source, see `radalign.data.sources.SOURCES`.
+        folder: Its folder (or table).
+        settings: What to keep, how to split.
+        progress: Wraps the loop over images, for a progress bar.
+
+    Returns:
+        The manifest (not yet written) and the exclusion flow.
+
+    Raises:
+        SourceError: If the folder is not laid out as expected, or nothing usable is in it.
+    """
+    settings, source, folder = settings or ImportSettings(), find_source(name), Path(folder)
+    if not folder.exists():
+        raise SourceError(f"There is nothing at {folder}; give {source.layout}.")
+    flow = ExclusionFlow(source.name)
+    root = source.root(folder, settings.options)
+    studies: Iterable[Study] = _unique(source.read(folder, flow, settings.options), flow)
+    studies = check_images(studies, root, flow, settings.check or source.check, settings.workers, progress)
+    studies = _with_reports(studies, settings.reports, flow)
+    studies = _split(_link(studies, source, flow), settings)
+    flow.keep(studies)
+    if not studies:
+        raise SourceError(_nothing(folder, source, flow))
+    _note_views(studies, flow)
+    return Manifest(studies, root), flow
+
+
+def _unique(studies: Iterable[Study], flow: ExclusionFlow) -> Iterable[Study]:
+    seen: set[str] = set()
+    for study in studies:
+        if study.id in seen:
+            flow.drop("study id occurs twice", images=len(study.views), studies=1, example=study.id)
+        else:
+            seen.add(study.id)
+            yield study
+
+
+def _with_reports(studies: list[Study], reports: Reports, flow: ExclusionFlow) -> list[Study]:
+    empty = {study.id for study in studies if not study.report.body}
+    needed = reports == "need" or (reports == "auto" and len(empty) < len(studies))
+    for study in studies:
+        if study.id in empty:
+            if needed:
+                flow.drop("report says nothing of the images", len(study.views), 1, study.id)
+            else:
+                flow.note("without a report", len(study.views), 1, study.id)
+    return [study for study in studies if study.id not in empty] if needed else studies
+
+
+def _link(studies: list[Study], source: Source, flow: ExclusionFlow) -> list[Study]:
+    if not any(study.prior_study_id for study in studies):
+        return link_priors(studies, source.order)
+    kept = {study.id for study in studies}
+    lost = [study.id for study in studies if study.prior_study_id and study.prior_study_id not in kept]
+    for name in lost:
+        flow.note("prior was left out", studies=1, example=name)
+    gone = set(lost)
+    return [replace(study, prior_study_id="") if study.id in gone else study for study in studies]
+
+
+def _split(studies: list[Study], settings: ImportSettings) -> list[Study]:
+    if settings.split == "none":
+        return [replace(study, split="") if study.split else study for study in studies]
+    if settings.split == "auto":
+        has_own = any(study.split for study in studies)
+        return studies if has_own else split_studies(studies, DEFAULT_SHARES, settings.seed)
+    return split_studies(studies, parse_shares(settings.split), settings.seed)
+
+
+def _note_views(studies: list[Study], flow: ExclusionFlow) -> None:
+    for study in studies:
+        unknown = sum(not view.position for view in study.views)
+        if unknown:
+            flow.note("view without a position", images=unknown, example=study.id)
+        elif study.frontal is None:
+            flow.note("study with only a lateral", studies=1, example=study.id)
+
+
+def _nothing(folder: Path, source: Source, flow: ExclusionFlow) -> str:
+    if not flow.dropped:
+        return f"{folder} holds nothing that {source.name} can import; it expects {source.layout}."
+    return (
+        f"Nothing in {folder} can be used: {flow.main_reasons()}. "
+        f"Check the folder; {source.name} expects {source.layout}."
+    )
