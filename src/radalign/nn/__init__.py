@@ -1,0 +1,1 @@
+"""The pieces of the encoders: transformer with adapter slots, packing, vision, text, adapters, heads."""

@@ -1,0 +1,78 @@
+"""BERT checkpoints in Hugging Face's names: BERT, BioBERT, PubMedBERT, CXR-BERT, MiniLM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from radalign.nn.text import TextConfig
+from radalign.nn.transformer import TransformerConfig
+from radalign.weights.names import CheckpointError, NameMap
+
+HF = NameMap(
+    family="BERT",
+    prefixes=("bert.", ""),
+    rest={
+        "word.weight": "embeddings.word_embeddings.weight",
+        "position.weight": "embeddings.position_embeddings.weight",
+        "first_norm.weight": "embeddings.LayerNorm.weight",
+        "first_norm.bias": "embeddings.LayerNorm.bias",
+    },
+    block="encoder.layer.{i}.",
+    blocks={
+        f"{ours}.{part}": tuple(f"{name}.{part}" for name in theirs)
+        for part in ("weight", "bias")
+        for ours, theirs in {
+            "qkv": tuple(f"attention.self.{name}" for name in ("query", "key", "value")),
+            "out": ("attention.output.dense",),
+            "norm1": ("attention.output.LayerNorm",),
+            "up": ("intermediate.dense",),
+            "down": ("output.dense",),
+            "norm2": ("output.LayerNorm",),
+        }.items()
+    },
+)
+
+
+def config(hf: Mapping[str, Any]) -> TextConfig:
+    """Our configuration from the `config.json` of a Hugging Face BERT.
+
+    Raises:
+        CheckpointError: Positions are relative, or the activation is not GELU.
+    """
+    if hf.get("position_embedding_type", "absolute") != "absolute" or hf.get("hidden_act", "gelu") != "gelu":
+        raise CheckpointError(
+            "This BERT has relative positions or an activation other than GELU; use a plain BERT."
+        )
+    blocks = TransformerConfig(
+        width=hf.get("hidden_size", 768),
+        depth=hf.get("num_hidden_layers", 12),
+        heads=hf.get("num_attention_heads", 12),
+        mlp_width=hf.get("intermediate_size", 3072),
+        norm="post",
+        norm_eps=hf.get("layer_norm_eps", 1e-12),
+        dropout=hf.get("hidden_dropout_prob", 0.1),
+        attention_dropout=hf.get("attention_probs_dropout_prob", 0.1),
+    )
+    return TextConfig(blocks, hf.get("vocab_size", 30522), hf.get("max_position_embeddings", 512))
+
+
+def tidy(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Old TensorFlow names (`gamma`, `beta`) made new, and segment 0 added to every position.
+
+    A report is one segment, so the segment embedding is a constant and needs no place of its own.
+    """
+    tensors = {
+        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+            "LayerNorm.beta", "LayerNorm.bias"
+        ): tensor
+        for name, tensor in published.items()
+    }
+    for prefix in HF.prefixes:
+        segment = tensors.pop(f"{prefix}embeddings.token_type_embeddings.weight", None)
+        position = tensors.get(f"{prefix}embeddings.position_embeddings.weight")
+        if segment is not None and position is not None:
+            tensors[f"{prefix}embeddings.position_embeddings.weight"] = position.float() + segment[0].float()
+    return tensors

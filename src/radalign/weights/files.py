@@ -1,0 +1,89 @@
+"""Tensors and settings of a Hugging Face folder, and of single checkpoint files; no pickle is executed."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from radalign.weights.names import CheckpointError
+
+_SINGLE = ("model.safetensors", "pytorch_model.bin")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        CheckpointError: There is no such file, or it is not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{path.parent.name} has no {path.name}; give a folder in Hugging Face form."
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path.name} is not valid JSON ({error}); download it again.") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path.name} is not a JSON object; download it again.")
+    return value
+
+
+def read_folder(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a Hugging Face folder, from safetensors or PyTorch files, whole or in shards."""
+    for name in _SINGLE:
+        if (folder / name).is_file():
+            return read_checkpoint(folder / name)
+        if (folder / f"{name}.index.json").is_file():
+            shards = sorted(set(read_json(folder / f"{name}.index.json")["weight_map"].values()))
+            return {
+                key: tensor for shard in shards for key, tensor in read_checkpoint(folder / shard).items()
+            }
+    raise CheckpointError(
+        f"{folder.name} has neither {_SINGLE[0]} nor {_SINGLE[1]}; give a folder in Hugging Face form."
+    )
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The tensors of one checkpoint file.
+
+    `.safetensors` is preferred; anything else is read with `weights_only=True`, which refuses code. A
+    training checkpoint that keeps its tensors under `model`, `state_dict` or `teacher` is unwrapped.
+
+    Raises:
+        CheckpointError: The file is missing, cut short, not a checkpoint, or holds something other than
+        tensors.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"There is no file {path}; check the path.")
+    try:
+        loaded = load_file(path) if path.suffix == ".safetensors" else _torch_load(path)
+    except (SafetensorError, RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(f"{path.name} is cut short or not a checkpoint; download it again.") from error
+    while not any(isinstance(value, Tensor) for value in loaded.values()):
+        inner = next((loaded[key] for key in ("model", "state_dict", "teacher") if key in loaded), None)
+        if not isinstance(inner, Mapping):
+            raise CheckpointError(f"{path.name} holds no tensors; give a checkpoint of an encoder.")
+        loaded = dict(inner)
+    return {key: value for key, value in loaded.items() if isinstance(value, Tensor)}
+
+
+def _torch_load(path: Path) -> dict[str, Any]:
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path.name} holds Python objects beside tensors, and radalign runs no code from a checkpoint; "
+            "convert it to safetensors."
+        ) from error
+    if not isinstance(loaded, dict):
+        raise CheckpointError(f"{path.name} is not a table of tensors; give a checkpoint of an encoder.")
+    return loaded

@@ -1,0 +1,135 @@
+"""Texts -> token ids and a mask: the tokenizer published with a text encoder, or hashed words for tests."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer as FastTokenizer
+from tokenizers.implementations import BertWordPieceTokenizer
+from torch import Tensor
+
+from radalign.weights.files import read_json
+from radalign.weights.names import CheckpointError
+
+
+class Tokenizer:
+    """A published tokenizer.
+
+    Attributes:
+        max_tokens: The longest result; longer texts are cut and keep their end token.
+        pad_id: The id at padding.
+        mask_id: The id of the mask token, or None.
+    """
+
+    def __init__(self, fast: FastTokenizer, max_tokens: int) -> None:
+        self.max_tokens = max_tokens
+        self._fast = fast
+        fast.no_padding()
+        self.pad_id = int(fast.token_to_id("[PAD]") or 0)
+        self.mask_id: int | None = fast.token_to_id("[MASK]")
+
+    def __call__(self, texts: Sequence[str], max_tokens: int | None = None) -> tuple[Tensor, Tensor]:
+        """Tokenize texts.
+
+        Args:
+            texts: B texts; an empty one gives its special tokens only.
+            max_tokens: A limit below the encoder's own; None takes the encoder's.
+
+        Returns:
+            input_ids, LongTensor [B, L], and attention_mask, bool [B, L]; L is the longest of these texts.
+        """
+        return padded(self.ids(texts, max_tokens), self.pad_id)
+
+    def ids(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
+        """The ids of each text, special tokens included, cut to `max_tokens`."""
+        self._fast.enable_truncation(min(max_tokens or self.max_tokens, self.max_tokens))
+        return [encoding.ids for encoding in self._fast.encode_batch(list(texts))]
+
+    def count(self, text: str) -> int:
+        """The number of tokens of a text before any cut, special tokens included."""
+        self._fast.no_truncation()
+        return len(self._fast.encode(text).ids)
+
+    def pieces(self, text: str) -> list[str]:
+        """The tokens of a text as written in the vocabulary, special tokens included, before any cut."""
+        self._fast.no_truncation()
+        return list(self._fast.encode(text).tokens)
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json`, which `read_tokenizer` reads."""
+        self._fast.no_truncation()
+        self._fast.save(str(folder / "tokenizer.json"))
+
+
+class HashTokenizer(Tokenizer):
+    """Words to ids by a fixed hash, for encoders with random weights; needs no file.
+
+    >>> ids, mask = HashTokenizer(100, 8)(["no effusion", ""])
+    >>> ids.shape, mask.sum(1).tolist()
+    (torch.Size([2, 4]), [4, 2])
+    """
+
+    CLS, SEP, MASK, FIRST_WORD = 1, 2, 3, 4
+
+    def __init__(self, vocabulary: int, max_tokens: int) -> None:
+        self.max_tokens, self.vocabulary = max_tokens, vocabulary
+        self.pad_id, self.mask_id = 0, self.MASK
+
+    def ids(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
+        """The ids of each text, special tokens included, cut to `max_tokens`."""
+        limit = min(max_tokens or self.max_tokens, self.max_tokens)
+        return [
+            [self.CLS, *(self._word(word) for word in _words(text)[: limit - 2]), self.SEP] for text in texts
+        ]
+
+    def count(self, text: str) -> int:
+        """The number of tokens of a text before any cut, special tokens included."""
+        return len(_words(text)) + 2
+
+    def pieces(self, text: str) -> list[str]:
+        """The words of a text between its special tokens."""
+        return ["[CLS]", *_words(text), "[SEP]"]
+
+    def save(self, folder: Path) -> None:
+        """Nothing to write: the hash is the tokenizer."""
+
+    def _word(self, word: str) -> int:
+        return self.FIRST_WORD + zlib.crc32(word.encode()) % (self.vocabulary - self.FIRST_WORD)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+|[^\w\s]", text.lower())
+
+
+def padded(ids: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Lists of ids as input_ids [B, L] and a bool mask [B, L].
+
+    >>> padded([[7, 8], [9]], 0)[0].tolist()
+    [[7, 8], [9, 0]]
+    """
+    length = max((len(row) for row in ids), default=0)
+    lengths = torch.tensor([len(row) for row in ids])
+    rows = torch.tensor([[*row, *[pad_id] * (length - len(row))] for row in ids], dtype=torch.long)
+    return rows.view(len(ids), length), torch.arange(length) < lengths[:, None]
+
+
+def read_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
+    """The tokenizer of a Hugging Face folder: `tokenizer.json`, or BERT's `vocab.txt`.
+
+    Raises:
+        CheckpointError: The folder has neither.
+    """
+    if (folder / "tokenizer.json").is_file():
+        return Tokenizer(FastTokenizer.from_file(str(folder / "tokenizer.json")), max_tokens)
+    if (folder / "vocab.txt").is_file():
+        settings = folder / "tokenizer_config.json"
+        lower = read_json(settings).get("do_lower_case", True) if settings.is_file() else True
+        fast = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lower)
+        return Tokenizer(FastTokenizer.from_str(fast.to_str()), max_tokens)
+    raise CheckpointError(
+        f"{folder.name} has neither tokenizer.json nor vocab.txt; add the encoder's tokenizer."
+    )
