@@ -45,7 +45,7 @@ class SlotMap(nn.Module):
 
     @torch.no_grad()
     def set_statistics(self, rows: Tensor, present: Tensor) -> None:
-        """Take mean and standard deviation of each slot from training features; a slot never seen keeps 0 and 1."""
+        """Take each slot's mean and deviation from training features; a slot never seen keeps 0 and 1."""
         slot = present.nonzero()[:, 1]
         for v in range(present.shape[1]):
             if int((slot == v).sum()) > 1:

@@ -29,6 +29,7 @@ from radalign.weights.hub import load_text, load_vision
 # Where every system lives: recipe key -> "module:class". A new system is one more line here.
 SYSTEMS = {
     "clinvla": "radalign.systems.clinvla:ClinVLA",
+    "closed_form": "radalign.systems.closed_form:ClosedForm",
 }
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -173,7 +174,7 @@ class System(nn.Module):
         Raises:
             ImageError: If an image cannot be read.
         """
-        from radalign.data.slots import read_slots
+        from radalign.data.read_slots import read_slots
 
         chosen = list(studies)
         if not chosen:

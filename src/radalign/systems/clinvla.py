@@ -25,12 +25,15 @@ from torch import Tensor, nn
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.nn.adapters import InvertibleAdapter, StackedAdapter
 from radalign.nn.heads import ProjectionHead
+from radalign.nn.maps import SlotMap, UnitMap
 from radalign.nn.masking import foreground_keep, random_keep
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather_agreement, gather_embeddings
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
 from radalign.objectives.published import Pairing, global_attraction, local_attraction, variance_hinge
-from radalign.systems.base import Settings, System
+from radalign.study import Manifest
+from radalign.systems.base import Progress, Settings, System
+from radalign.systems.closed_form import fit_canonical, training_features
 from radalign.systems.recipe import Recipe
 
 LOG_SCALE_START = math.log(1 / 0.07)
@@ -69,6 +72,16 @@ class ClinVLASettings(Settings):
         "sum", description="How word scores add up; `mean` does not favour long reports."
     )
     local_pairing: Pairing = Field("attention", description="Pairing of the published local objective (I2).")
+    warm_start: Literal["none", "cca"] = Field(
+        "none", description="`cca`: heads start from the canonical correlation of the frozen features."
+    )
+    warm_image_penalty: float = Field(
+        3.0, gt=0, description="Canonical correlation: added to the image covariance."
+    )
+    warm_text_penalty: float = Field(
+        0.1, gt=0, description="The same for texts, share of the largest eigenvalue."
+    )
+    train_backbones: bool = Field(False, description="Full fine-tuning: every backbone parameter trains too.")
     language_lr_share: float = Field(
         0.5, gt=0, description="Learning rate of language adapters against the rest (R21)."
     )
@@ -109,8 +122,33 @@ class ClinVLA(System):
         self.text_global_head = ProjectionHead(self.text.width, s.embedding_width)
         self.text_local_head = ProjectionHead(self.text.width, s.embedding_width)
         self.log_scales = nn.Parameter(torch.full((4,), LOG_SCALE_START))  # global; local: patch, word, logit
+        self.image_map_head = self.text_map_head = None
+        if s.warm_start == "cca":
+            self._add_maps(len(recipe.data.slots))
+        if s.train_backbones:
+            self.requires_grad_(True)
         if s.stage == "downstream":
             self._train_task_adapters_only()
+
+    def _add_maps(self, slots: int) -> None:
+        """Linear maps beside the heads; the heads' last layer starts at zero, so the maps alone speak."""
+        self.image_map_head = SlotMap(slots, 2 * self.vision.width, self.settings.embedding_width)
+        self.text_map_head = UnitMap(self.text.width, self.settings.embedding_width)
+        for head in (self.image_global_head, self.text_global_head):
+            nn.init.zeros_(head.out.weight)
+            nn.init.zeros_(head.out.bias)
+
+    def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
+        """Fill the linear maps from the frozen features of the training studies, when the recipe says so."""
+        if self.image_map_head is None or self.text_map_head is None:
+            return {}
+        rows, present, texts = training_features(self, manifest, progress)
+        self.image_map_head.set_statistics(rows, present)
+        x = self.image_map_head.standardise(rows, present)
+        s = self.settings
+        return fit_canonical(
+            self.image_map_head, self.text_map_head, x, texts, s.warm_image_penalty, s.warm_text_penalty
+        )
 
     def _train_task_adapters_only(self) -> None:
         for name, parameter in self.named_parameters():
@@ -132,10 +170,11 @@ class ClinVLA(System):
         present = images.view_mask  # [B, V]
         views = images.images[present][:, None]  # [N, 1, H, W]: only what is there
         tokens = self.vision(views, self._keep(views))  # [N, 1 + K, D]
-        pooled = tokens[:, 0]
-        if self.settings.image_pool == "cls+patches":
-            pooled = torch.cat([pooled, tokens[:, 1:].mean(1)], -1)  # [N, 2 D]
+        both = torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)  # [N, 2 D]
+        pooled = both if self.settings.image_pool == "cls+patches" else tokens[:, 0]
         z = self.image_global_head(_mean_over_views(pooled, present))
+        if self.image_map_head is not None:
+            z = z + self.image_map_head(both, present)
         local = _spread(self.image_local_head(tokens[:, 1:]), present)  # [B, V, K, E]
         mask = present[:, :, None].expand(local.shape[:3])  # [B, V, K]
         return z, local.flatten(1, 2), mask.flatten(1, 2)  # [B, E], [B, V * K, E], [B, V * K]
@@ -145,11 +184,11 @@ class ClinVLA(System):
             self.text(texts.input_ids, texts.attention_mask),
             texts.attention_mask,
         )  # [B, L, D], [B, L]
-        if self.settings.text_pool == "mean":
-            pooled = (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        else:
-            pooled = tokens[:, 0]
-        return self.text_global_head(pooled), self.text_local_head(tokens[:, 1:]), mask[:, 1:]
+        mean = tokens.sum(1) / mask.sum(1, keepdim=True)  # [B, D]; padding rows are zero
+        z = self.text_global_head(mean if self.settings.text_pool == "mean" else tokens[:, 0])
+        if self.text_map_head is not None:
+            z = z + self.text_map_head(mean)
+        return z, self.text_local_head(tokens[:, 1:]), mask[:, 1:]
 
     def _keep(self, views: Tensor) -> Tensor | None:
         if not self.training or not self.settings.mask_ratio:

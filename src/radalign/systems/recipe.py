@@ -135,7 +135,14 @@ def _read(name_or_path: str | Path, seen: tuple[str, ...]) -> Table:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not readable TOML: {error}.") from error
     parent = table.pop("extends", None)
-    return table if parent is None else merge(_read(_beside(path, parent), (*seen, str(path))), table)
+    if parent is None:
+        return table
+    base = _read(_beside(path, parent), (*seen, str(path)))
+    if table.get("system", base.get("system")) != base.get("system"):
+        base = {
+            k: v for k, v in base.items() if k not in ("model", "objectives")
+        }  # another system's settings
+    return merge(base, table)
 
 
 def _find(name_or_path: str | Path, seen: tuple[str, ...]) -> Path:
