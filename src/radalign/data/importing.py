@@ -6,10 +6,11 @@ source ──> duplicate ids ──> images there and readable? ──> report t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from radalign.data.checking import Progress, check_images
 from radalign.data.exclusions import ExclusionFlow
@@ -135,3 +136,49 @@ def _nothing(folder: Path, source: Source, flow: ExclusionFlow) -> str:
         f"Nothing in {folder} can be used: {flow.main_reasons()}. "
         f"Check the folder; {source.name} expects {source.layout}."
     )
+
+
+def parse_settings(
+    split: str,
+    seed: int,
+    reports: str,
+    check: str,
+    workers: int,
+    images: Path | None,
+    report_files: Path | None,
+    columns: Iterable[str],
+    labels: str,
+    part: str,
+) -> ImportSettings:
+    """Settings from what a user typed.
+
+    Raises:
+        SourceError: If a choice is not one of those offered, or a column is not written as role=NAME.
+    """
+    _choose("--reports", reports, ("auto", "need", "keep"))
+    _choose("--check", check, ("auto", "decode", "exists", "none"))
+    pairs = [column.partition("=") for column in columns]
+    for role, equals, name in pairs:
+        if not (role and equals and name):
+            raise SourceError(f"--column {role!r} is not role=NAME; write for example --column image=Path.")
+    options = SourceOptions(images, report_files, labels, {role: name for role, _, name in pairs}, part)
+    return ImportSettings(
+        split=split,
+        seed=seed,
+        reports=cast(Reports, reports),
+        check=None if check == "auto" else cast(Check, check),
+        workers=workers or os.cpu_count() or 1,
+        options=options,
+    )
+
+
+def write_import(manifest: Manifest, flow: ExclusionFlow, out: str | Path) -> Path:
+    """Write the manifest, and the exclusion flow beside it; returns the path of the flow's page."""
+    manifest.write(out)
+    page, _ = flow.write_beside(Path(out))
+    return page
+
+
+def _choose(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SourceError(f"{option} {value!r} is not one of {', '.join(choices)}; choose one of them.")

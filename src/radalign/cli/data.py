@@ -1,0 +1,117 @@
+"""`radalign data`: import studies, look at them, split them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Studies into one manifest: import, simulate, show, split.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Manifest = Annotated[Path, typer.Argument(help="A manifest (Parquet).")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+_Split = Annotated[str, typer.Option(help="Percent of the patients in train/validate/test.")]
+_Seed = Annotated[int, typer.Option(help="Seed of the split; the same seed gives the same split anywhere.")]
+
+
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(help="openi, table, ...; `radalign data sources` lists them.")],
+    folder: Annotated[Path, typer.Argument(help="The data set's folder as distributed, or a table.")],
+    out: Annotated[Path, typer.Option(help="Where the manifest goes.")] = Path("manifest.parquet"),
+    split: Annotated[str, typer.Option(help="auto, none, or shares such as 70/10/20.")] = "auto",
+    seed: _Seed = 0,
+    reports: Annotated[str, typer.Option(help="auto, need or keep: what becomes of empty reports.")] = "auto",
+    check: Annotated[
+        str, typer.Option(help="auto, decode, exists or none: how images are checked.")
+    ] = "auto",
+    images: Annotated[Path | None, typer.Option(help="Folder of the images, if elsewhere.")] = None,
+    report_files: Annotated[
+        Path | None, typer.Option(help="Folder or zip of the reports, if elsewhere.")
+    ] = None,
+    column: Annotated[list[str] | None, typer.Option(help="For a table: role=COLUMN, repeatable.")] = None,
+    labels: Annotated[str, typer.Option(help="Which label file, where a set has several.")] = "",
+    part: Annotated[str, typer.Option(help="Which part, where a set has several.")] = "",
+    workers: Annotated[int, typer.Option(help="Processes that read images; 0 = one per core.")] = 0,
+    as_json: _Json = False,
+) -> None:
+    """Read a data set from its distributor's files into one manifest, and say what was left out and why."""
+    import json
+
+    from radalign.cli.progress import progress_bar
+    from radalign.data.importing import import_source, parse_settings, write_import
+
+    settings = parse_settings(
+        split, seed, reports, check, workers, images, report_files, column or [], labels, part
+    )
+    manifest, flow = import_source(source, folder, settings, progress_bar(as_json))
+    page = write_import(manifest, flow, out)
+    typer.echo(json.dumps(flow.to_dict()) if as_json else f"{flow.to_markdown()}\nWrote {out} and {page}.")
+
+
+@app.command()
+def sources(as_json: _Json = False) -> None:
+    """List the data sets that can be imported, and what each folder must hold."""
+    import json
+
+    from radalign.data.sources import SOURCES, find_source
+
+    found = [find_source(name) for name in SOURCES]
+    if as_json:
+        typer.echo(json.dumps({s.name: {"title": s.title, "layout": s.layout} for s in found}))
+    else:
+        typer.echo("\n".join(f"{s.name:<14}{s.title}\n{'':<14}{s.layout}" for s in found))
+
+
+@app.command()
+def show(
+    manifest: _Manifest,
+    sheet: Annotated[
+        Path | None, typer.Option(help="The contact sheet; default: beside the manifest.")
+    ] = None,
+    studies: Annotated[int, typer.Option(help="Studies on the contact sheet; 0 = no sheet.")] = 8,
+    part: Annotated[str | None, typer.Option("--split", help="Only this split.")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Say what a manifest holds, and draw a contact sheet of some of its studies."""
+    import json
+
+    from radalign.data.summary import summarise, summary_text, write_sheet
+    from radalign.study import Manifest
+
+    held = Manifest.read(manifest).where(split=part)
+    summary = summarise(held)
+    typer.echo(json.dumps(summary) if as_json else summary_text(summary))
+    if studies and len(held):
+        sheet = sheet or manifest.with_name(manifest.name + ".sheet.png")
+        write_sheet(held, sheet, studies)
+        typer.echo(f"Wrote {sheet}.", err=True)
+
+
+@app.command()
+def split(
+    manifest: _Manifest,
+    shares: _Split = "70/10/20",
+    seed: _Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Where the result goes; default: the same file.")] = None,
+) -> None:
+    """Split a manifest by patient; a patient is never in two parts."""
+    from radalign.data.split import parse_shares, split_studies
+    from radalign.data.summary import splits_text
+    from radalign.study import Manifest
+
+    held = Manifest.read(manifest)
+    done = held.with_studies(split_studies(held, parse_shares(shares), seed))
+    done.write(out or manifest)
+    typer.echo(f"{splits_text(done)}\nWrote {out or manifest}.")
+
+
+if find_spec("radalign.cli.simulate"):
+    app.command("simulate")(import_module("radalign.cli.simulate").simulate)

@@ -1,0 +1,25 @@
+"""A progress bar on stderr, for a person at a terminal only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+def progress_bar(quiet: bool = False) -> Callable[[Iterable[Any], str], Iterable[Any]]:
+    """A function that wraps an iterable in a bar with a title; silent when quiet or not at a terminal.
+
+    >>> list(progress_bar(quiet=True)([1, 2], "Counting"))
+    [1, 2]
+    """
+    if quiet or not sys.stderr.isatty():
+        return lambda items, title: items
+
+    def wrapped(items: Iterable[Any], title: str) -> Iterable[Any]:
+        from rich.console import Console
+        from rich.progress import track
+
+        return track(items, title, console=Console(stderr=True), transient=True)
+
+    return wrapped
