@@ -1,7 +1,7 @@
 """How far one study's report also describes another study: the soft targets of a contrastive objective.
 
-"No acute disease" is right for a third of a screening collection; treating every other report as wrong teaches
-a system to tell apart what nobody can tell apart.
+"No acute disease" is right for a third of a screening collection; treating every other report as wrong
+teaches a system to tell apart what nobody can tell apart.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def agreement(keys: Sequence[Set[Hashable]], settings: SoftTargetSettings) -> Te
     Returns:
         float32 [B, B], symmetric; None when the rule is `none`.
 
-    >>> agreement([{"clear"}, {"clear"}, {"mass"}], SoftTargetSettings(rule="identical", weight=0.5))[0].tolist()
+    >>> settings = SoftTargetSettings(rule="identical", weight=0.5)
+    >>> agreement([{"clear"}, {"clear"}, {"mass"}], settings)[0].tolist()
     [1.0, 0.5, 0.0]
     """
     if settings.rule == "none":

@@ -1,0 +1,166 @@
+"""Decoding many images at once, in processes of their own: a broken file can end its process, never the run.
+
+    DecodingPool ── one thread per process ── JSON line in, pixels out ── `python -m radalign.data.decoding`
+
+Plain pipes instead of `multiprocessing`: nothing is forked beside running threads, and any script can use it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import IO
+
+import numpy as np
+
+from radalign.images.errors import ImageError
+from radalign.images.geometry import Fit, fit_square
+from radalign.images.read import read_image
+from radalign.images.window import Window
+
+CRASHED = "its decoder crashed; convert the image, or remove it"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to decode.
+
+    Args:
+        path: The file.
+        size_px: Side of the square.
+        geometry: How it becomes square.
+        window: Grey value window.
+        original: (width, height) before the source squashed it, (0, 0) if unknown.
+    """
+
+    path: str
+    size_px: int
+    geometry: Fit = "stretch"
+    window: Window = "dicom"
+    original: tuple[int, int] = (0, 0)
+
+
+def decode(job: Job) -> np.ndarray | str:
+    """Decode one image to uint8 [size_px, size_px], or say in a sentence why it cannot be used."""
+    try:
+        image = fit_square(read_image(job.path, job.window), job.size_px, job.geometry, job.original)
+    except ImageError as error:
+        return str(error)
+    except MemoryError:
+        return f"{job.path} needs more memory than there is; make it smaller first."
+    except Exception as error:  # a file that no reader foresaw is reported like any other broken one
+        return f"{job.path} cannot be decoded ({type(error).__name__}: {error}); convert it, or remove it."
+    return (image * 255).round().astype(np.uint8)
+
+
+class DecodingPool:
+    """Some decoding processes; use it in a `with` block.
+
+    Args:
+        processes: How many; 1 decodes in this process, which starts fastest.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._idle: queue.SimpleQueue[_Decoder] = queue.SimpleQueue()
+
+    def __enter__(self) -> DecodingPool:
+        if self._processes > 1:
+            self._decoders = [_Decoder() for _ in range(self._processes)]
+            for decoder in self._decoders:
+                self._idle.put(decoder)
+            self._threads = ThreadPoolExecutor(self._processes, thread_name_prefix="decode")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._processes > 1:
+            self._threads.shutdown(cancel_futures=True)
+            for decoder in self._decoders:
+                decoder.stop()
+
+    def decode(self, jobs: Sequence[Job]) -> list[np.ndarray | str]:
+        """Decode the jobs; results in their order, a sentence in place of an image that cannot be used."""
+        if self._processes <= 1:
+            return [decode(job) for job in jobs]
+        return list(self._threads.map(self._decode_one, jobs))
+
+    def _decode_one(self, job: Job) -> np.ndarray | str:
+        decoder = self._idle.get()
+        try:
+            return decoder.decode(job)
+        finally:
+            self._idle.put(decoder)
+
+
+class _Decoder:
+    """One process, started when it is first needed and again after a crash."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def decode(self, job: Job) -> np.ndarray | str:
+        process = self._running()
+        try:
+            _stream(process.stdin).write(json.dumps(asdict(job)).encode() + b"\n")
+            _stream(process.stdin).flush()
+            answer = _stream(process.stdout).readline()
+            pixels = _stream(process.stdout).read(job.size_px**2) if answer == b"pixels\n" else b""
+        except BrokenPipeError:
+            answer = b""
+        if answer == b"pixels\n" and len(pixels) == job.size_px**2:
+            return np.frombuffer(pixels, np.uint8).reshape(job.size_px, job.size_px)  # bytes -> [S, S]
+        if answer.endswith(b"\n"):
+            return str(json.loads(answer))
+        self.stop()
+        return f"{job.path}: {CRASHED}."
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            places = os.pathsep.join(path for path in sys.path if path)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "radalign.data.decoding"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ | {"PYTHONPATH": places, "OMP_NUM_THREADS": "1"},
+            )
+        return self._process
+
+    def stop(self) -> None:
+        if self._process is not None:
+            # A job that a crashed process never read is still in the pipe when it closes.
+            with suppress(BrokenPipeError), self._process:
+                self._process.kill()
+            self._process = None
+
+
+def _stream(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise TypeError("A decoding process without pipes cannot be spoken to.")
+    return stream
+
+
+def serve(jobs: IO[bytes], answers: IO[bytes]) -> None:
+    """Answer jobs, one JSON line each: `pixels` and size_px² bytes, or the reason as a JSON line."""
+    for line in jobs:
+        row = json.loads(line)
+        window = row["window"] if isinstance(row["window"], str) else tuple(row["window"])
+        job = Job(**row | {"window": window, "original": tuple(row["original"])})
+        result = decode(job)
+        if isinstance(result, str):
+            answers.write(json.dumps(result).encode() + b"\n")
+        else:
+            answers.write(b"pixels\n" + result.tobytes())
+        answers.flush()
+
+
+if __name__ == "__main__":
+    answers_only = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a codec prints must not run into the answers
+    serve(sys.stdin.buffer, answers_only)
