@@ -15,12 +15,12 @@ import typer
 # verb -> "module:attribute". A function is a verb, a typer app is a family of verbs.
 VERBS = {
     "data": "data:app",
-    "train": "train:train",
-    "evaluate": "evaluate:evaluate",
-    "index": "index:index",
-    "search": "search:search",
+#    "train": "train:train",
+#    "evaluate": "evaluate:evaluate",
+#    "index": "index:index",
+#    "search": "search:search",
     "recipes": "recipes:recipes",
-    "demo": "demo:demo",
+#    "demo": "demo:demo",
 }
 
 

@@ -43,7 +43,8 @@ def ridge_map(x: Tensor, y: Tensor, penalty: float) -> Tensor:
     """
     x, y = x.double(), y.double()
     gram = x.T @ x + penalty * torch.eye(x.shape[1], dtype=torch.float64)
-    return torch.linalg.solve(gram, x.T @ y)
+    solution: Tensor = torch.linalg.solve(gram, x.T @ y)
+    return solution
 
 
 def canonical_maps(
@@ -91,4 +92,5 @@ def canonical_maps(
 def _inverse_root(covariance: Tensor, penalty: float) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
     root = (values.clamp(min=0) + penalty).clamp(min=1e-12).rsqrt()
-    return (vectors * root) @ vectors.T
+    inverse: Tensor = (vectors * root) @ vectors.T
+    return inverse

@@ -68,8 +68,12 @@ def gather_agreement(same: Tensor | None) -> Tensor | None:
     """
     if same is None or world_size() == 1:
         return same
-    blocks = gather(same).split(len(same))  # W of [B, B]
-    return torch.block_diag(*blocks)
+    gathered = gather(same)  # [W * B, B]
+    wide = gathered.new_zeros(len(gathered), len(gathered))
+    for start in range(0, len(gathered), len(same)):
+        block = slice(start, start + len(same))
+        wide[block, block] = gathered[block]
+    return wide
 
 
 def world_size() -> int:

@@ -122,7 +122,8 @@ class ClinVLA(System):
         self.text_global_head = ProjectionHead(self.text.width, s.embedding_width)
         self.text_local_head = ProjectionHead(self.text.width, s.embedding_width)
         self.log_scales = nn.Parameter(torch.full((4,), LOG_SCALE_START))  # global; local: patch, word, logit
-        self.image_map_head = self.text_map_head = None
+        self.image_map_head: SlotMap | None = None
+        self.text_map_head: UnitMap | None = None
         if s.warm_start == "cca":
             self._add_maps(len(recipe.data.slots))
         if s.train_backbones:
@@ -241,7 +242,9 @@ class ClinVLA(System):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Language adapters at their own learning rate, everything else at the recipe's (R21)."""
-        train, language, rest = self.recipe.train, [], []
+        train = self.recipe.train
+        language: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
         for name, parameter in self.named_parameters():
             if parameter.requires_grad:
                 (language if ".language." in name else rest).append(parameter)

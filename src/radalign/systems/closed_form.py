@@ -121,7 +121,8 @@ def pooled_views(vision: VisionEncoder, images: ImageBatch, keep: Tensor | None 
 def pooled_texts(text: TextEncoder, texts: TextBatch) -> Tensor:
     """Mean over the real tokens: [B, D]."""
     tokens, mask = text(texts.input_ids, texts.attention_mask), texts.attention_mask
-    return tokens.sum(1) / mask.sum(1, keepdim=True)  # padding rows are zero
+    mean: Tensor = tokens.sum(1) / mask.sum(1, keepdim=True)  # padding rows are zero
+    return mean
 
 
 @torch.inference_mode()
