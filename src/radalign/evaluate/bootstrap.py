@@ -1,7 +1,7 @@
 """Confidence intervals by resampling patients, so that two studies of one patient are not two witnesses.
 
     patient_ids ──> Resamples: how often each patient was drawn, [R, patients]
-    interval(statistic, resamples), difference(a, b, resamples)  share the draws: differences are paired
+    Resamples.draw(statistics) ──> Draw each ──> .interval, .minus(other): shared draws, so paired
 
 Candidates of a retrieval are not resampled: a pool with repeated items would hold repeated right answers.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from radalign.evaluate.statistic import Floats, Statistic, minus
+from radalign.evaluate.statistic import Floats, Statistic
 
 BLOCK_NUMBERS = 4_000_000
 
@@ -85,55 +85,79 @@ class Resamples:
             times = np.bincount(drawn.ravel(), minlength=size * self.patients)
             yield times.reshape(size, self.patients)[:, self._patient_of].astype(np.float64)  # [r, N]
 
+    def draw(self, statistics: Sequence[Statistic], level: float = 0.95) -> list[Draw]:
+        """Evaluate many statistics on the same resamples in one pass.
+
+        Raises:
+            BootstrapError: If a statistic is of other items.
+        """
+        for statistic in statistics:
+            if statistic.items != self.items:
+                raise BootstrapError(
+                    f"A statistic covers {statistic.items} items and the resamples {self.items}; "
+                    "give both the same items in the same order."
+                )
+        blocks = [[s.of(weights) for s in statistics] for weights in self.blocks()]
+        drawn = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+        return [Draw(s.value, samples, level) for s, samples in zip(statistics, drawn, strict=True)]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A statistic's value and what each resample made of it.
+
+    Args:
+        value: On the data as it is.
+        samples: On each resample, [R].
+        level: Coverage of intervals.
+    """
+
+    value: float
+    samples: Floats
+    level: float = 0.95
+
+    @property
+    def interval(self) -> Interval:
+        """The percentile interval.
+
+        References:
+            Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
+        """
+        return Interval(self.value, *_bounds(self.samples, self.level))
+
+    def minus(self, other: Draw) -> Difference:
+        """The difference on the same resamples, which removes what both share."""
+        samples = self.samples - other.samples
+        samples = samples[np.isfinite(samples)]
+        tail = min(int((samples <= 0).sum()), int((samples >= 0).sum()))
+        p = min(1.0, (2 * tail + 1) / (len(samples) + 1))
+        return Difference(self.value - other.value, *_bounds(samples, self.level), p=p)
+
 
 def interval(statistic: Statistic, resamples: Resamples, level: float = 0.95) -> Interval:
     """The statistic on the data and its percentile interval over resampled patients.
-
-    Args:
-        statistic: Of the same N items as the resamples.
-        resamples: The draws.
-        level: Coverage.
-
-    Raises:
-        BootstrapError: If the statistic is of other items.
-
-    References:
-        Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
 
     >>> from radalign.evaluate.statistic import mean_of
     >>> interval(mean_of(np.array([2.0, 2.0])), Resamples(["a", "b"]))
     Interval(value=2.0, low=2.0, high=2.0)
     """
-    return Interval(statistic.value, *_bounds(_drawn(statistic, resamples), level))
+    return resamples.draw([statistic], level)[0].interval
 
 
 def difference(first: Statistic, second: Statistic, resamples: Resamples, level: float = 0.95) -> Difference:
-    """First minus second on the same resampled patients, which removes what both share.
+    """First minus second, paired by patient.
 
     >>> from radalign.evaluate.statistic import mean_of
     >>> difference(mean_of(np.array([1.0, 0.5])), mean_of(np.array([0.5, 0.0])), Resamples(["a", "b"], 9))
     Difference(value=0.5, low=0.5, high=0.5, p=0.1)
     """
-    gap = minus(first, second)
-    drawn = _drawn(gap, resamples)
-    tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
-    p = min(1.0, (2 * tail + 1) / (len(drawn) + 1))
-    return Difference(gap.value, *_bounds(drawn, level), p=p)
+    one, two = resamples.draw([first, second], level)
+    return one.minus(two)
 
 
-def _drawn(statistic: Statistic, resamples: Resamples) -> Floats:
-    if statistic.items != resamples.items:
-        raise BootstrapError(
-            f"The statistic covers {statistic.items} items and the resamples {resamples.items}; "
-            "give both the same items in the same order."
-        )
-    drawn = np.concatenate([statistic.of(weights) for weights in resamples.blocks()])
-    finite: Floats = drawn[np.isfinite(drawn)]
-    return finite
-
-
-def _bounds(drawn: Floats, level: float) -> tuple[float, float]:
-    if not len(drawn):
+def _bounds(samples: Floats, level: float) -> tuple[float, float]:
+    samples = samples[np.isfinite(samples)]
+    if not len(samples):
         return float("nan"), float("nan")
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -67,15 +67,6 @@ def median_of(values: NDArray[np.floating]) -> Statistic:
     return Statistic(len(values), median, len(known))
 
 
-def minus(first: Statistic, second: Statistic) -> Statistic:
-    """The difference of two statistics of the same items.
-
-    >>> minus(mean_of(np.array([1.0, 3.0])), mean_of(np.array([0.0, 1.0]))).value
-    1.5
-    """
-    return Statistic(first.items, lambda weights: first.of(weights) - second.of(weights), first.known)
-
-
 def average_of(statistics: list[Statistic]) -> Statistic:
     """The mean of several statistics of the same items (a macro average); NaN ones are left out.
 

@@ -1,0 +1,119 @@
+"""The embeddings of studies and of their reports, side by side: what a study-level evaluation works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radalign.data.report_text import report_text
+from radalign.data.slots import slot_candidates
+from radalign.study import Manifest, Study
+
+if TYPE_CHECKING:
+    from radalign.systems.recipe import Recipe
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+Vectors = NDArray[np.float32]
+
+
+class EvaluationError(ValueError):
+    """The data cannot be evaluated; the message says what to do."""
+
+
+class Embedder(Protocol):
+    """What evaluation asks of a system."""
+
+    recipe: Recipe
+
+    def embed_studies(
+        self, studies: Iterable[Study], manifest: Manifest | None = None, batch_size: int = 32,
+        progress: Progress | None = None,
+    ) -> NDArray[Any]:  # fmt: skip
+        """Embed the images of studies, [N, E], L2-normalised."""
+
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 128) -> NDArray[Any]:
+        """Embed texts, [N, E], L2-normalised."""
+
+
+@dataclass(frozen=True)
+class StudyEmbeddings:
+    """N studies: row i of `image` and of `text` belong to the same study.
+
+    Args:
+        image: float32 [N, E].
+        text: float32 [N, E]; the report's embedding.
+        study_ids: [N].
+        patient_ids: [N]; intervals are made by resampling these.
+        labels: Per study, label to 1 (present), 0 (absent) or -1 (unsure); not named means unknown.
+        texts: The texts that were embedded, or empty when unknown.
+
+    Raises:
+        EvaluationError: If the parts differ in length, or the two embeddings in width.
+    """
+
+    image: Vectors
+    text: Vectors
+    study_ids: tuple[str, ...]
+    patient_ids: tuple[str, ...]
+    labels: tuple[Mapping[str, int], ...]
+    texts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        sizes = {len(part) for part in (self.image, self.text, self.study_ids, self.patient_ids, self.labels)}
+        sizes |= {len(self.texts)} if self.texts else set()
+        if len(sizes) != 1 or self.image.shape != self.text.shape:
+            raise EvaluationError(
+                f"Images {self.image.shape}, texts {self.text.shape}, {len(self.study_ids)} ids and "
+                f"{len(self.labels)} label sets do not belong together; give one row of each per study."
+            )
+
+    def __len__(self) -> int:
+        return len(self.study_ids)
+
+    @property
+    def positives(self) -> list[frozenset[str]]:
+        """The labels that are present, per study."""
+        return [frozenset(name for name, value in row.items() if value == 1) for row in self.labels]
+
+
+def embed(system: Embedder, manifest: Manifest, progress: Progress | None = None) -> StudyEmbeddings:
+    """Embed the studies of a manifest that have an image for the system and a report.
+
+    Args:
+        system: Anything with a recipe, `embed_studies` and `embed_texts`.
+        manifest: Usually one split of one.
+        progress: Wraps loops over batches.
+
+    Raises:
+        EvaluationError: If no study has both.
+    """
+    chosen = evaluable(manifest, system)
+    if not chosen:
+        raise EvaluationError(
+            f"None of the {len(manifest)} studies has both an image that the system takes and a report; "
+            "check the split's name, or import reports with the images."
+        )
+    texts = tuple(report_text(study.report, system.recipe.data.text) for study in chosen)
+    return StudyEmbeddings(
+        image=np.asarray(system.embed_studies(chosen, manifest, progress=progress), dtype=np.float32),
+        text=np.asarray(system.embed_texts(texts), dtype=np.float32),
+        study_ids=tuple(study.id for study in chosen),
+        patient_ids=tuple(study.patient_id for study in chosen),
+        labels=tuple(study.labels for study in chosen),
+        texts=texts,
+    )
+
+
+def evaluable(manifest: Manifest, system: Embedder, need_report: bool = True) -> list[Study]:
+    """The studies with an image in a current slot of the system and, if needed, a report."""
+    data = system.recipe.data
+
+    def seen(study: Study) -> bool:
+        slots = zip(data.slots, slot_candidates(study, manifest, data), strict=True)
+        return any(views and name.startswith("current") for name, views in slots)
+
+    return [s for s in manifest if seen(s) and (s.report.body or not need_report)]

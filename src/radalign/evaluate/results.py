@@ -1,0 +1,168 @@
+"""A result file: every number with its interval, what it is compared with, and how it was made.
+
+Measure  one number of one system: value, interval, chance, n
+Gap      a paired difference between two systems
+Result   protocol + mode + measures + gaps + provenance  <──>  JSON
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Mode = Literal["paper", "strict"]
+RESULT_VERSION = 1
+
+
+class ResultError(ValueError):
+    """A result file cannot be read; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of one system.
+
+    Args:
+        system: Its name in this evaluation.
+        task: What was asked (`image to text`, `zero-shot`, ...).
+        metric: `R@5`, `AUC`, ...
+        value: On the data as it is.
+        low: Lower bound of the 95 % interval, None without one.
+        high: Upper bound.
+        n: Queries or cases that the number is made of.
+        patients: Patients they come from.
+        chance: What a system that knows nothing is expected to score, None if not defined.
+        group: A label or subgroup that the number is restricted to, "" for all.
+    """
+
+    system: str
+    task: str
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    patients: int = 0
+    chance: float | None = None
+    group: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What identifies the number within a result."""
+        return self.system, self.task, self.metric, self.group
+
+
+@dataclass(frozen=True)
+class Gap:
+    """First system minus second on the same resampled patients."""
+
+    system: str
+    against: str
+    task: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    p: float
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything one evaluation found.
+
+    Args:
+        protocol: Name of the rules.
+        mode: `paper` (as published, bug for bug) or `strict`.
+        measures: The numbers.
+        gaps: Paired differences between systems.
+        settings: Options that decide the numbers.
+        made_by: Versions, hashes, device, time; see `provenance`.
+        notes: Sentences a reader must know (excluded studies, reversed labels, ...).
+    """
+
+    protocol: str
+    mode: Mode
+    measures: tuple[Measure, ...]
+    gaps: tuple[Gap, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    made_by: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, key: tuple[str, str, str]) -> Measure:
+        """The measure of (system, task, metric) over all cases."""
+        return next(m for m in self.measures if m.key == (*key, ""))
+
+    @property
+    def systems(self) -> list[str]:
+        """Names in order of appearance."""
+        return list(dict.fromkeys(m.system for m in self.measures))
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks in order of appearance."""
+        return list(dict.fromkeys(m.task for m in self.measures))
+
+    def to_json(self) -> str:
+        """JSON text; a number that is not defined is null."""
+        return json.dumps(
+            {"radalign_result": RESULT_VERSION} | _plain(asdict(self)), indent=1, allow_nan=False
+        )
+
+    def write(self, path: str | Path) -> None:
+        """Write the JSON file; a reader never sees half of it."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(self.to_json() + "\n", encoding="utf-8")
+        partial.replace(path)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Result:
+        """Read what `write` wrote.
+
+        Raises:
+            ResultError: If the file is missing or is not a result of this version.
+        """
+        try:
+            table = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ResultError(
+                f"{path} is not a readable result ({error}); make one with `radalign evaluate`."
+            ) from error
+        if not isinstance(table, dict) or table.pop("radalign_result", None) != RESULT_VERSION:
+            raise ResultError(f"{path} is not a radalign result of version {RESULT_VERSION}; evaluate again.")
+        measures = tuple(Measure(**_numbers(row)) for row in table.pop("measures"))
+        gaps = tuple(Gap(**_numbers(row)) for row in table.pop("gaps"))
+        return cls(measures=measures, gaps=gaps, notes=tuple(table.pop("notes")), **table)
+
+
+def joined(parts: Iterable[Result]) -> Result:
+    """The measures, gaps and notes of several results under the first one's name and provenance."""
+    results = list(parts)
+    first = results[0]
+    return Result(
+        first.protocol,
+        first.mode,
+        tuple(m for r in results for m in r.measures),
+        tuple(g for r in results for g in r.gaps),
+        first.settings,
+        first.made_by,
+        tuple(dict.fromkeys(n for r in results for n in r.notes)),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"value": math.nan if row["value"] is None else row["value"]}

@@ -1,0 +1,199 @@
+"""Study-level retrieval: image to text, text to image, image to image; several systems on the same studies.
+
+    StudyEmbeddings ──rank──> own report   R@k, MRR, median rank
+                              same text    same text@k: any report with the very same words counts
+                              same label   P@k, mAP: a candidate is right when it shares a chosen label
+
+A query without any chosen label is no query of P@k, but stays in the pool as a wrong candidate. Image to
+image leaves out every study of the query's own patient.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radalign.evaluate import chance
+from radalign.evaluate.bootstrap import Resamples
+from radalign.evaluate.comparison import Name, Number, compare, mean_number
+from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings
+from radalign.evaluate.ranked import Ranked
+from radalign.evaluate.ranking import dot_products, rank_scores
+from radalign.evaluate.relevance import Relevance, SameGroup, SharedLabel, label_matrix, own
+from radalign.evaluate.results import Result
+from radalign.evaluate.statistic import average_of, median_of
+
+DIRECTIONS = ("image to text", "text to image", "image to image")
+NORMAL_LABELS = ("normal", "no finding")
+
+
+@dataclass(frozen=True)
+class RetrievalSettings:
+    """What decides the numbers.
+
+    Args:
+        recall_ks: Cut-offs of R@k.
+        precision_ks: Cut-offs of P@k.
+        labels: The chosen labels; empty takes the eight most frequent ones and the normal label.
+        exclude_own_report: Hide the own report when P@k is counted between image and text.
+        mean_average_precision: Also rank the whole pool for mAP; slower.
+        resamples: Bootstrap resamples.
+        seed: Of the bootstrap.
+    """
+
+    recall_ks: tuple[int, ...] = (1, 5, 10)
+    precision_ks: tuple[int, ...] = (5, 10)
+    labels: tuple[str, ...] = ()
+    exclude_own_report: bool = False
+    mean_average_precision: bool = True
+    resamples: int = 1000
+    seed: int = 0
+
+
+def frequent_labels(positives: Sequence[frozenset[str]], count: int = 8) -> tuple[str, ...]:
+    """The most frequent labels, ties by name, and the normal label in addition where it occurs.
+
+    >>> frequent_labels([frozenset({"normal"}), frozenset({"B"}), frozenset({"A", "B"})], count=1)
+    ('B', 'normal')
+    """
+    times = Counter(label for labels in positives for label in labels)
+    normal = sorted(name for name in times if name.lower() in NORMAL_LABELS)
+    findings = sorted(times.keys() - set(normal), key=lambda name: (-times[name], name))
+    return (*findings[:count], *normal)
+
+
+def evaluate_retrieval(
+    named: Mapping[str, StudyEmbeddings],
+    settings: RetrievalSettings | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Retrieval of every named system, with intervals, chance, and gaps of the first one to the others.
+
+    Args:
+        named: Name to embeddings; all of the same studies in the same order.
+        settings: See `RetrievalSettings`.
+        progress: Wraps the loop over systems and directions.
+
+    Raises:
+        EvaluationError: If there is nothing to evaluate or the systems saw different studies.
+    """
+    settings = settings or RetrievalSettings()
+    first = same_studies(named)
+    labels = settings.labels or frequent_labels(first.positives)
+    resamples = Resamples(first.patient_ids, settings.resamples, settings.seed)
+    cells = [(name, direction) for name in named for direction in DIRECTIONS]
+    numbers = {
+        (name, direction): _numbers(named[name], direction, labels, settings)
+        for name, direction in (progress(cells, "Ranking") if progress else cells)
+    }
+    measures, gaps = compare(numbers, resamples)
+    facts = {"labels": list(labels), "studies": len(first), "patients": resamples.patients}
+    return Result(
+        "retrieval", "strict", measures, gaps, asdict(settings) | facts, notes=_notes(first, labels)
+    )
+
+
+def same_studies(named: Mapping[str, StudyEmbeddings]) -> StudyEmbeddings:
+    """The first of the sets, after checking that all hold the same studies in the same order."""
+    if not named:
+        raise EvaluationError("There is no system to evaluate; give at least one.")
+    first = next(iter(named.values()))
+    for name, other in named.items():
+        if other.study_ids != first.study_ids:
+            raise EvaluationError(
+                f"{name!r} saw other studies than the first system; evaluate both on the same."
+            )
+    if len(first) < 2:
+        raise EvaluationError("Retrieval needs at least two studies; choose a larger split.")
+    return first
+
+
+def _numbers(
+    given: StudyEmbeddings, direction: str, labels: Sequence[str], settings: RetrievalSettings
+) -> dict[Name, Number]:
+    query, _, candidate = direction.partition(" to ")
+    pairs = query != candidate
+    scores = dot_products(getattr(given, query), getattr(given, candidate))
+    ks = tuple(sorted({*settings.recall_ks, *settings.precision_ks}))
+    found: dict[Name, Number] = {}
+    if pairs:
+        found |= _pair_numbers(rank_scores(scores, _right_reports(given), ks), settings.recall_ks)
+    alike = _alike(label_matrix(given.positives, labels), labels)
+    if alike:
+        hidden = _hidden(given, pairs, settings)
+        ranked = rank_scores(scores, alike, ks, hidden, settings.mean_average_precision)
+        found |= _label_numbers(ranked, settings)
+    return found
+
+
+def _right_reports(given: StudyEmbeddings) -> dict[str, Relevance]:
+    right: dict[str, Relevance] = {"own": own(len(given))}
+    if given.texts:
+        plain = [" ".join(text.lower().split()) for text in given.texts]
+        right["same"] = SameGroup(plain, plain)
+    return right
+
+
+def _alike(matrix: NDArray[np.bool_], labels: Sequence[str]) -> dict[str, Relevance]:
+    """Relevance by any chosen label under "", and by each single label under its name."""
+    if not matrix.any():
+        return {}
+    single = {label: matrix[:, [i]] for i, label in enumerate(labels) if matrix[:, i].any()}
+    alike: dict[str, Relevance] = {"": SharedLabel(matrix, matrix)}
+    return alike | {name: SharedLabel(one, one) for name, one in single.items()}
+
+
+def _hidden(given: StudyEmbeddings, pairs: bool, settings: RetrievalSettings) -> Relevance | None:
+    if pairs:
+        return own(len(given)) if settings.exclude_own_report else None
+    return SameGroup(given.patient_ids, given.patient_ids)
+
+
+def _pair_numbers(ranked: Mapping[str, Ranked], ks: Sequence[int]) -> dict[Name, Number]:
+    pair = ranked["own"]
+    found: dict[Name, Number] = {
+        (f"R@{k}", ""): mean_number(pair.recall(k), chance.recall(pair, k)) for k in ks
+    }
+    found["MRR", ""] = mean_number(pair.reciprocal_rank(), chance.reciprocal_rank(pair))
+    found["median rank", ""] = Number(median_of(pair.rank()), chance.median_rank(pair))
+    if "same" in ranked:
+        same = ranked["same"]
+        found |= {(f"same text@{k}", ""): mean_number(same.hit(k), chance.hit(same, k)) for k in ks}
+    return found
+
+
+def _label_numbers(ranked: Mapping[str, Ranked], settings: RetrievalSettings) -> dict[Name, Number]:
+    found: dict[Name, Number] = {}
+    for k in settings.precision_ks:
+        values = {group: mean_number(r.precision(k), chance.precision(r, k)) for group, r in ranked.items()}
+        found |= _with_macro(f"P@{k}", values)
+    if settings.mean_average_precision:
+        values = {
+            group: mean_number(r.average_precision(), chance.average_precision(r))
+            for group, r in ranked.items()
+        }
+        found |= _with_macro("mAP", values)
+    return found
+
+
+def _with_macro(metric: str, values: Mapping[str, Number]) -> dict[Name, Number]:
+    """The number over any label, its mean over single labels, and each single label's."""
+    single = {group: number for group, number in values.items() if group}
+    expected = float(np.mean([number.chance for number in single.values()]))
+    macro = Number(average_of([number.statistic for number in single.values()]), expected)
+    return {(metric, ""): values[""], (f"macro {metric}", ""): macro} | {
+        (metric, group): number for group, number in single.items()
+    }
+
+
+def _notes(given: StudyEmbeddings, labels: Sequence[str]) -> tuple[str, ...]:
+    if not labels:
+        return ("The studies carry no labels, so P@k and mAP were not computed.",)
+    have = sum(bool(positive & set(labels)) for positive in given.positives)
+    return (
+        f"{have} of {len(given)} studies carry a chosen label and are queries of P@k; all are candidates.",
+    )

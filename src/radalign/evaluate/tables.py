@@ -1,0 +1,125 @@
+"""Result to Markdown: one table per task, systems as rows, each number with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from radalign.evaluate.results import Gap, Measure, Result
+
+PERCENT = ("P@", "R@", "same text@", "mAP", "macro", "accuracy", "share")
+WHOLE = ("median rank",)
+
+
+def markdown(result: Result, details: bool = True) -> str:
+    """The whole result as a page.
+
+    Args:
+        result: What to show.
+        details: Also a table per label or subgroup.
+    """
+    parts = [f"# {result.protocol} ({result.mode} mode)", *[f"- {note}" for note in result.notes], ""]
+    for task in result.tasks:
+        parts += [f"## {task}", "", task_table(result, task), ""]
+    if result.gaps:
+        parts += ["## Differences, paired by patient", "", gap_table(result.gaps), ""]
+    if details and any(m.group for m in result.measures):
+        parts += ["## By label or subgroup", "", group_table(result), ""]
+    return "\n".join([*parts, footnote(result), ""])
+
+
+def task_table(result: Result, task: str) -> str:
+    """Systems x metrics of one task, with a row for chance."""
+    rows = [m for m in result.measures if m.task == task and not m.group]
+    metrics = list(dict.fromkeys(m.metric for m in rows))
+    cell = {(m.system, m.metric): m for m in rows}
+    lines = [
+        [system, *(number(cell[system, c]) if (system, c) in cell else "" for c in metrics)]
+        for system in dict.fromkeys(m.system for m in rows)
+    ]
+    expected = {m.metric: m.chance for m in rows if m.chance is not None}
+    if expected:
+        lines.append(["chance", *(written(c, expected[c]) if c in expected else "" for c in metrics)])
+    return grid(["system", *metrics], lines)
+
+
+def gap_table(gaps: Sequence[Gap]) -> str:
+    """One line per paired difference."""
+    lines = [
+        [f"{g.system} − {g.against}", g.task, g.metric, spread(g.metric, g.value, g.low, g.high, signed=True),
+         f"{g.p:.3f}"]
+        for g in gaps
+    ]  # fmt: skip
+    return grid(["systems", "task", "metric", "difference (95 % interval)", "p"], lines)
+
+
+def group_table(result: Result) -> str:
+    """One line per task, metric and group; systems as columns."""
+    rows = [m for m in result.measures if m.group]
+    cell = {m.key: m for m in rows}
+    kinds = dict.fromkeys((m.task, m.metric, m.group) for m in rows)
+    lines = []
+    for task, metric, group in kinds:
+        found = [cell.get((system, task, metric, group)) for system in result.systems]
+        known = next(m for m in found if m is not None)
+        chance = "" if known.chance is None else written(metric, known.chance)
+        lines.append([task, metric, group, str(known.n), *(number(m) if m else "" for m in found), chance])
+    return grid(["task", "metric", "group", "n", *result.systems, "chance"], lines)
+
+
+def footnote(result: Result) -> str:
+    """What a reader needs to repeat the numbers."""
+    made = result.made_by
+    sizes = [f"{result.settings[k]} {k}" for k in ("studies", "patients") if k in result.settings]
+    facts = [
+        ", ".join(sizes),
+        "95 % intervals by resampling patients",
+        f"radalign {made['radalign']}" if made.get("radalign") else "",
+        f"commit {str(made['commit'])[:12]}" if made.get("commit") else "",
+        f"manifest {str(made['manifest_sha256'])[:12]}" if made.get("manifest_sha256") else "",
+    ]
+    return "; ".join(fact for fact in facts if fact) + "."
+
+
+def number(measure: Measure) -> str:
+    """A measure with its interval, percentages where the metric is one.
+
+    >>> number(Measure("a", "t", "R@5", 0.125, 0.1, 0.15))
+    '12.5 (10.0–15.0)'
+    """
+    return spread(measure.metric, measure.value, measure.low, measure.high)
+
+
+def spread(metric: str, value: float, low: float | None, high: float | None, signed: bool = False) -> str:
+    """Value and interval as text; the interval only where there is one."""
+    sign = "+" if signed else ""
+    text = written(metric, value, sign)
+    if low is None or high is None or math.isnan(low):
+        return text
+    return f"{text} ({written(metric, low, sign)}{' to ' if signed else '–'}{written(metric, high, sign)})"
+
+
+def written(metric: str, value: float, sign: str = "") -> str:
+    """A number in its metric's unit: percent, rank, or three decimals.
+
+    >>> written("P@5", 0.2), written("AUC", 0.8125), written("median rank", 12.5)
+    ('20.0', '0.812', '12.5')
+    """
+    if math.isnan(value):
+        return "–"
+    if metric.startswith(PERCENT):
+        return f"{100 * value:{sign}.1f}"
+    return f"{value:{sign}.1f}" if metric.startswith(WHOLE) else f"{value:{sign}.3f}"
+
+
+def grid(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; first column left, the others right.
+
+    >>> print(grid(["a", "b"], [["x", "1"]]))
+    | a | b |
+    |---|---:|
+    | x | 1 |
+    """
+    rule = "|" + "|".join(["---", *["---:"] * (len(header) - 1)]) + "|"
+    rows = ["| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in [header, *lines]]
+    return "\n".join([rows[0], rule, *rows[1:]])
