@@ -193,7 +193,15 @@ class TrainSettings(_Section):
         0, ge=0, description="Optimiser steps between resume points; 0 = once per epoch."
     )
     select: str = Field(
-        "r10", description="Validation number that picks the best checkpoint (larger is better)."
+        "r10",
+        description="Validation number that picks the best checkpoint: larger is better (`loss`: smaller).",
     )
     patience: int = Field(0, ge=0, description="Stop after so many epochs without a better one; 0 = never.")
     validate_studies: int = Field(0, ge=0, description="Studies used in validation, spread evenly; 0 = all.")
+    validate_every_epochs: int = Field(
+        1, ge=1, description="Epochs between validations; the last always has one."
+    )
+    validate_at_start: bool = Field(
+        True, description="Validate before the first step too: the untrained system."
+    )
+    track: Literal["none", "tensorboard"] = Field("none", description="Also write curves for TensorBoard.")

@@ -1,0 +1,65 @@
+"""What a run writes down: a line of JSON per step and per validation, and one file about the whole."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Line = dict[str, Any]
+
+
+class RunLog:
+    """`log.jsonl`: lines are only added; a resumed run first cuts what it will do again.
+
+    Args:
+        path: The file.
+        length_bytes: What to keep of an earlier session; 0 starts a new log.
+    """
+
+    def __init__(self, path: Path, length_bytes: int = 0) -> None:
+        self._file = path.open("r+b" if length_bytes else "w+b")
+        self._file.truncate(length_bytes)
+        self._file.seek(length_bytes)
+
+    def write(self, kind: str, **values: Any) -> None:
+        """Add a line; it is handed to the system at once, so that a kill loses nothing."""
+        row = json.dumps({"kind": kind, **values}, default=str)
+        self._file.write(row.encode() + b"\n")
+        self._file.flush()
+
+    @property
+    def length_bytes(self) -> int:
+        """How long the log is now."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_log(path: str | Path) -> list[Line]:
+    """The whole lines of a log; the last one may be half-written after a kill and is then left out.
+
+    Returns:
+        One dictionary per line, with `kind` one of `start`, `step`, `validation`, `message`, `end`.
+    """
+    text = Path(path).read_bytes()
+    return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file in one step; numbers that JSON does not know become null."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(_finite(value), indent=1, default=str) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
