@@ -30,8 +30,8 @@ class ImportSettings:
     Args:
         split: `auto` (the source's own, else 70/10/20 by patient), `none`, or shares such as `70/10/20`.
         seed: Seed of the split.
-        reports: `need` leaves out studies whose report says nothing of the images; `keep` keeps them; `auto`
-            needs them when the source has reports at all.
+        reports: `need` leaves out studies whose report says nothing of the images, unless they are the prior
+            of one that is kept; `keep` keeps them; `auto` needs reports when the source has any.
         check: How thoroughly to check images; None = the source's default.
         workers: Processes that decode.
         options: What only some sources use.
@@ -69,8 +69,8 @@ def import_source(
     root = source.root(folder, settings.options)
     studies: Iterable[Study] = _unique(source.read(folder, flow, settings.options), flow)
     studies = check_images(studies, root, flow, settings.check or source.check, settings.workers, progress)
-    studies = _with_reports(studies, settings.reports, flow)
-    studies = _split(_link(studies, source, flow), settings)
+    studies = _with_reports(_link(studies, source, flow), settings.reports, flow)
+    studies = _split(studies, settings)
     flow.keep(studies)
     if not studies:
         raise SourceError(_nothing(folder, source, flow))
@@ -88,27 +88,37 @@ def _unique(studies: Iterable[Study], flow: ExclusionFlow) -> Iterable[Study]:
             yield study
 
 
-def _with_reports(studies: list[Study], reports: Reports, flow: ExclusionFlow) -> list[Study]:
-    empty = {study.id for study in studies if not study.report.body}
-    needed = reports == "need" or (reports == "auto" and len(empty) < len(studies))
-    for study in studies:
-        if study.id in empty:
-            if needed:
-                flow.drop("report says nothing of the images", len(study.views), 1, study.id)
-            else:
-                flow.note("without a report", len(study.views), 1, study.id)
-    return [study for study in studies if study.id not in empty] if needed else studies
-
-
 def _link(studies: list[Study], source: Source, flow: ExclusionFlow) -> list[Study]:
     if not any(study.prior_study_id for study in studies):
         return link_priors(studies, source.order)
+    return _forget_lost_priors(studies, flow)
+
+
+def _with_reports(studies: list[Study], reports: Reports, flow: ExclusionFlow) -> list[Study]:
+    empty = {study.id for study in studies if not study.report.body}
+    if reports == "keep" or (reports == "auto" and len(empty) == len(studies)):
+        _note(studies, empty, "without a report", flow)
+        return studies
+    priors = {study.prior_study_id for study in studies if study.id not in empty}
+    _note(studies, empty & priors, "without a report, kept as a prior", flow)
+    left_out = empty - priors
+    for study in studies:
+        if study.id in left_out:
+            flow.drop("report says nothing of the images", len(study.views), 1, study.id)
+    return _forget_lost_priors([study for study in studies if study.id not in left_out], flow)
+
+
+def _note(studies: list[Study], names: set[str], reason: str, flow: ExclusionFlow) -> None:
+    for study in studies:
+        if study.id in names:
+            flow.note(reason, len(study.views), 1, study.id)
+
+
+def _forget_lost_priors(studies: list[Study], flow: ExclusionFlow) -> list[Study]:
     kept = {study.id for study in studies}
-    lost = [study.id for study in studies if study.prior_study_id and study.prior_study_id not in kept]
-    for name in lost:
-        flow.note("prior was left out", studies=1, example=name)
-    gone = set(lost)
-    return [replace(study, prior_study_id="") if study.id in gone else study for study in studies]
+    lost = {s.id for s in studies if s.prior_study_id and s.prior_study_id not in kept}
+    _note(studies, lost, "prior was left out", flow)
+    return [replace(study, prior_study_id="") if study.id in lost else study for study in studies]
 
 
 def _split(studies: list[Study], settings: ImportSettings) -> list[Study]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
+from textwrap import shorten
 from typing import Any
 
 from radalign.study import SPLITS, Manifest, Study, View
@@ -90,7 +91,10 @@ def _two_views(study: Study) -> list[View]:
 def _caption(study: Study, view: View, first: bool) -> str:
     lines = [f"{study.id}  {view.position or 'position unknown'}  {study.split}".rstrip()]
     if first:
-        lines += [", ".join(study.positives[:6]), study.report.body[:_SNIPPET_CHARACTERS]]
+        lines += [
+            ", ".join(study.positives[:6]),
+            shorten(study.report.body, _SNIPPET_CHARACTERS, placeholder=" …"),
+        ]
     return "\n".join(line for line in lines if line)
 
 

@@ -95,9 +95,7 @@ def _read_raster(path: Path, window: Window, max_pixels: int) -> np.ndarray:
             check_size(path, image.width, image.height, max_pixels)
             grey = _grey(ImageOps.exif_transpose(image), path)
     except Image.DecompressionBombError:
-        raise ImageError(
-            f"{path} is far larger than any radiograph; if it is one, make it smaller first."
-        ) from None
+        raise ImageError(f"{path} has far more pixels than the limit; make it smaller first.") from None
     except UnidentifiedImageError:
         raise ImageError(
             f"{path} is neither DICOM nor a raster image that can be read; remove or convert it."
