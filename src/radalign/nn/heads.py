@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from radalign.nn.linear import Linear
@@ -24,3 +25,22 @@ class ProjectionHead(nn.Module):
         """Project x [..., d_in] -> [..., d_out], not normalised to unit length."""
         projected: Tensor = self.out(self.norm(nn.functional.gelu(self.dense(x))))
         return projected
+
+
+class WordHead(nn.Module):
+    """BERT's prediction head: Linear, GELU, LayerNorm, then the word embeddings themselves and a bias.
+
+    >>> sum(p.numel() for p in WordHead(768, 30522).parameters())
+    622650
+    """
+
+    def __init__(self, width: int, vocabulary: int) -> None:
+        super().__init__()
+        self.dense = Linear(width, width)
+        self.norm = nn.LayerNorm(width, 1e-12)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    def forward(self, x: Tensor, words: Tensor) -> Tensor:
+        """Logits of every word: x [M, D], words [vocabulary, D] -> [M, vocabulary]."""
+        hidden = self.norm(nn.functional.gelu(self.dense(x)))
+        return nn.functional.linear(hidden, words.to(hidden.dtype), self.bias.to(hidden.dtype))

@@ -28,6 +28,7 @@ from radalign.weights.hub import load_text, load_vision
 
 # Where every system lives: recipe key -> "module:class". A new system is one more line here.
 SYSTEMS = {
+    "alta": "radalign.systems.alta:ALTA",
     "clinvla": "radalign.systems.clinvla:ClinVLA",
     "closed_form": "radalign.systems.closed_form:ClosedForm",
 }

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.nn.adapters import InvertibleAdapter, StackedAdapter
+from radalign.nn.fusion import mean_over_views, spread_over_slots
 from radalign.nn.heads import ProjectionHead
-from radalign.nn.maps import SlotMap, UnitMap
 from radalign.nn.masking import foreground_keep, random_keep
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather_agreement, gather_embeddings
@@ -33,8 +33,8 @@ from radalign.objectives.local import Aggregation, LocalScales, local_contrastiv
 from radalign.objectives.published import Pairing, global_attraction, local_attraction, variance_hinge
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
-from radalign.systems.closed_form import fit_canonical, training_features
 from radalign.systems.recipe import Recipe
+from radalign.systems.warm_start import WarmMaps
 
 LOG_SCALE_START = math.log(1 / 0.07)
 LOG_SCALE_MOST = math.log(100)
@@ -74,12 +74,6 @@ class ClinVLASettings(Settings):
     local_pairing: Pairing = Field("attention", description="Pairing of the published local objective (I2).")
     warm_start: Literal["none", "cca"] = Field(
         "none", description="`cca`: heads start from the canonical correlation of the frozen features."
-    )
-    warm_image_penalty: float = Field(
-        3.0, gt=0, description="Canonical correlation: added to the image covariance."
-    )
-    warm_text_penalty: float = Field(
-        0.1, gt=0, description="The same for texts, share of the largest eigenvalue."
     )
     train_backbones: bool = Field(False, description="Full fine-tuning: every backbone parameter trains too.")
     language_lr_share: float = Field(
@@ -122,34 +116,17 @@ class ClinVLA(System):
         self.text_global_head = ProjectionHead(self.text.width, s.embedding_width)
         self.text_local_head = ProjectionHead(self.text.width, s.embedding_width)
         self.log_scales = nn.Parameter(torch.full((4,), LOG_SCALE_START))  # global; local: patch, word, logit
-        self.image_map_head: SlotMap | None = None
-        self.text_map_head: UnitMap | None = None
-        if s.warm_start == "cca":
-            self._add_maps(len(recipe.data.slots))
+        self.maps_head = WarmMaps(self, len(recipe.data.slots)) if s.warm_start == "cca" else None
+        if self.maps_head is not None:
+            self.maps_head.silence(self.image_global_head, self.text_global_head)
         if s.train_backbones:
             self.requires_grad_(True)
         if s.stage == "downstream":
             self._train_task_adapters_only()
 
-    def _add_maps(self, slots: int) -> None:
-        """Linear maps beside the heads; the heads' last layer starts at zero, so the maps alone speak."""
-        self.image_map_head = SlotMap(slots, 2 * self.vision.width, self.settings.embedding_width)
-        self.text_map_head = UnitMap(self.text.width, self.settings.embedding_width)
-        for head in (self.image_global_head, self.text_global_head):
-            nn.init.zeros_(head.out.weight)
-            nn.init.zeros_(head.out.bias)
-
     def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
         """Fill the linear maps from the frozen features of the training studies, when the recipe says so."""
-        if self.image_map_head is None or self.text_map_head is None:
-            return {}
-        rows, present, texts = training_features(self, manifest, progress)
-        self.image_map_head.set_statistics(rows, present)
-        x = self.image_map_head.standardise(rows, present)
-        s = self.settings
-        return fit_canonical(
-            self.image_map_head, self.text_map_head, x, texts, s.warm_image_penalty, s.warm_text_penalty
-        )
+        return {} if self.maps_head is None else self.maps_head.fit(self, manifest, progress)
 
     def _train_task_adapters_only(self) -> None:
         for name, parameter in self.named_parameters():
@@ -173,10 +150,10 @@ class ClinVLA(System):
         tokens = self.vision(views, self._keep(views))  # [N, 1 + K, D]
         both = torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)  # [N, 2 D]
         pooled = both if self.settings.image_pool == "cls+patches" else tokens[:, 0]
-        z = self.image_global_head(_mean_over_views(pooled, present))
-        if self.image_map_head is not None:
-            z = z + self.image_map_head(both, present)
-        local = _spread(self.image_local_head(tokens[:, 1:]), present)  # [B, V, K, E]
+        z = self.image_global_head(mean_over_views(pooled, present))
+        if self.maps_head is not None:
+            z = z + self.maps_head.image(both, present)
+        local = spread_over_slots(self.image_local_head(tokens[:, 1:]), present)  # [B, V, K, E]
         mask = present[:, :, None].expand(local.shape[:3])  # [B, V, K]
         return z, local.flatten(1, 2), mask.flatten(1, 2)  # [B, E], [B, V * K, E], [B, V * K]
 
@@ -187,8 +164,8 @@ class ClinVLA(System):
         )  # [B, L, D], [B, L]
         mean = tokens.sum(1) / mask.sum(1, keepdim=True)  # [B, D]; padding rows are zero
         z = self.text_global_head(mean if self.settings.text_pool == "mean" else tokens[:, 0])
-        if self.text_map_head is not None:
-            z = z + self.text_map_head(mean)
+        if self.maps_head is not None:
+            z = z + self.maps_head.text(mean)
         return z, self.text_local_head(tokens[:, 1:]), mask[:, 1:]
 
     def _keep(self, views: Tensor) -> Tensor | None:
@@ -257,17 +234,3 @@ class ClinVLA(System):
             {"name": "rest", "params": rest, "lr": train.lr},
         ]
         return [g | {"weight_decay": train.weight_decay} for g in groups if g["params"]]
-
-
-def _mean_over_views(rows: Tensor, present: Tensor) -> Tensor:
-    """Mean over each study's present views: rows [N, D] in mask order, present [B, V] -> [B, D]."""
-    study = present.nonzero()[:, 0]  # [N]
-    total = rows.new_zeros(len(present), rows.shape[1]).index_add(0, study, rows)
-    return total / present.sum(1, keepdim=True).clamp(min=1)
-
-
-def _spread(rows: Tensor, present: Tensor) -> Tensor:
-    """Rows of the present views back to their slots, zeros elsewhere: [N, K, E], [B, V] -> [B, V, K, E]."""
-    out = rows.new_zeros(*present.shape, *rows.shape[1:])
-    out[present] = rows
-    return out

@@ -9,8 +9,7 @@ both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,14 +17,12 @@ from pydantic import Field
 from torch import Tensor
 
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
-from radalign.data.read_slots import has_view, read_slots
 from radalign.nn.maps import SlotMap, UnitMap
-from radalign.nn.text import TextEncoder
-from radalign.nn.vision import VisionEncoder
-from radalign.objectives.closed_form import canonical_maps, ridge_map
-from radalign.study import Manifest, Study
+from radalign.objectives.closed_form import ridge_map
+from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
 from radalign.systems.recipe import Recipe
+from radalign.systems.warm_start import fit_canonical, pooled_texts, pooled_views, training_features
 
 
 class ClosedFormSettings(Settings):
@@ -40,10 +37,11 @@ class ClosedFormSettings(Settings):
     ridge_penalty: float = Field(
         3000.0, gt=0, description="Ridge penalty, in summed squares of standardised features."
     )
-    image_penalty: float = Field(3.0, gt=0, description="`cca`: added to the image covariance.")
+    image_penalty: float = Field(2.0, gt=0, description="`cca`: added to the image covariance.")
     text_penalty: float = Field(
-        0.1, gt=0, description="`cca`: share of the largest eigenvalue, added to the text's."
+        0.05, gt=0, description="`cca`: share of the largest eigenvalue, added to the text's."
     )
+    power: float = Field(1.5, ge=0, description="`cca`: exponent of the correlation that scales a dimension.")
 
 
 class ClosedForm(System):
@@ -79,13 +77,12 @@ class ClosedForm(System):
     def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
         """Compute the maps from the training studies."""
         rows, present, texts = training_features(self, manifest, progress)
+        s = self.settings
+        if s.method == "cca":
+            penalties = (s.image_penalty, s.text_penalty)
+            return fit_canonical(self.image_map, self.text_map, rows, present, texts, penalties, s.power)
         self.image_map.set_statistics(rows, present)
-        x = self.image_map.standardise(rows, present)
-        if self.settings.method == "ridge":
-            return self._fit_ridge(x, F.normalize(texts, dim=-1))
-        return fit_canonical(
-            self.image_map, self.text_map, x, texts, self.settings.image_penalty, self.settings.text_penalty
-        )
+        return self._fit_ridge(self.image_map.standardise(rows, present), F.normalize(texts, dim=-1))
 
     @torch.no_grad()
     def _fit_ridge(self, x: Tensor, y: Tensor) -> dict[str, float]:
@@ -95,66 +92,3 @@ class ClosedForm(System):
         self.text_map.weight.copy_(torch.eye(len(mean)))
         residual = (y - self.image_map.bias - x @ self.image_map.weight).square().sum()
         return {"studies": len(x), "explained": 1 - float(residual / (y - mean).square().sum())}
-
-
-@torch.no_grad()
-def fit_canonical(
-    image_map: SlotMap, text_map: UnitMap, x: Tensor, texts: Tensor, image_penalty: float, text_penalty: float
-) -> dict[str, float]:
-    """Fill both maps from standardised image features x [N, P] and pooled texts [N, D]."""
-    y = F.normalize(texts, dim=-1)
-    text_map.mean.copy_(y.mean(0))
-    width = text_map.weight.shape[1]
-    maps = canonical_maps(x, y - y.mean(0), width, image_penalty, text_penalty)
-    image_map.weight.copy_(maps.image.float())
-    image_map.bias.zero_()
-    text_map.weight.copy_(maps.text.float())
-    return {"studies": len(x), "first_correlation": float(maps.correlations[0])}
-
-
-def pooled_views(vision: VisionEncoder, images: ImageBatch, keep: Tensor | None = None) -> Tensor:
-    """CLS and mean patch of every present view: [N, 2 D], N = present views in mask order."""
-    tokens = vision(images.images[images.view_mask][:, None], keep)  # [N, 1 + P, D]
-    return torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)
-
-
-def pooled_texts(text: TextEncoder, texts: TextBatch) -> Tensor:
-    """Mean over the real tokens: [B, D]."""
-    tokens, mask = text(texts.input_ids, texts.attention_mask), texts.attention_mask
-    mean: Tensor = tokens.sum(1) / mask.sum(1, keepdim=True)  # padding rows are zero
-    return mean
-
-
-@torch.inference_mode()
-def training_features(
-    system: Any, manifest: Manifest, progress: Progress | None = None, batch_size: int = 32
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Pooled features of the manifest's training studies that have a view and a report.
-
-    Returns:
-        rows [N, 2 D] of present views, present [B, V], texts [B, D]; float32 on the CPU.
-
-    Raises:
-        ValueError: If there is no such study.
-    """
-    chosen = [s for s in manifest.where(split="train") if usable(s, manifest, system)]
-    if not chosen:
-        raise ValueError(
-            "No training study has both a view and a report; split the manifest with `radalign data split`."
-        )
-    system.eval()
-    starts: Iterable[int] = range(0, len(chosen), batch_size)
-    rows, present, texts = [], [], []
-    for start in starts if progress is None else progress(starts, "Computing frozen features"):
-        part = chosen[start : start + batch_size]
-        images = read_slots(part, manifest, system.recipe.data).to(system.device)
-        rows.append(pooled_views(system.vision, images).float().cpu())
-        present.append(images.view_mask.cpu())
-        batch = system.tokenize([s.report.body for s in part]).to(system.device)
-        texts.append(pooled_texts(system.text, batch).float().cpu())
-    return torch.cat(rows), torch.cat(present), torch.cat(texts)
-
-
-def usable(study: Study, manifest: Manifest, system: Any) -> bool:
-    """Whether a study has a current view and a report, so that it can teach anything."""
-    return bool(study.report.body) and has_view(study, manifest, system.recipe.data)

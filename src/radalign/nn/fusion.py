@@ -1,0 +1,62 @@
+"""How the views of a study become one vector: their mean, or a small transformer across them."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from radalign.nn.packing import Packed
+from radalign.nn.transformer import Transformer, TransformerConfig
+
+
+def mean_over_views(rows: Tensor, present: Tensor) -> Tensor:
+    """Mean over each study's present views.
+
+    Args:
+        rows: [N, D], one per present view in the order of `present`.
+        present: bool [B, V].
+
+    Returns:
+        [B, D]; zero for a study without views.
+
+    >>> import torch
+    >>> present = torch.tensor([[True, True], [False, True]])
+    >>> mean_over_views(torch.tensor([[1.0], [3.0], [5.0]]), present).tolist()
+    [[2.0], [5.0]]
+    """
+    study = present.nonzero()[:, 0]  # [N]
+    total = rows.new_zeros(len(present), rows.shape[1]).index_add(0, study, rows)
+    return total / present.sum(1, keepdim=True).clamp(min=1)
+
+
+def spread_over_slots(rows: Tensor, present: Tensor) -> Tensor:
+    """Rows of present views back in their slots, zeros elsewhere: [N, ...], bool [B, V] -> [B, V, ...]."""
+    out = rows.new_zeros(*present.shape, *rows.shape[1:])
+    out[present] = rows
+    return out
+
+
+class AttentionFusion(nn.Module):
+    """A small transformer over the CLS tokens of a study's present views, then their mean, as a residual.
+
+    The output projections start at zero, so that the start is the plain mean.
+
+    Args:
+        width: D.
+        depth: Blocks.
+        heads: Attention heads.
+    """
+
+    def __init__(self, width: int, depth: int = 2, heads: int = 8) -> None:
+        super().__init__()
+        heads = heads if width % heads == 0 else 1
+        self.transformer = Transformer(TransformerConfig(width, depth, heads, 2 * width))
+        for block in self.transformer.blocks:
+            for name in ("out.weight", "out.bias", "down.weight", "down.bias"):
+                nn.init.zeros_(block.get_parameter(name))
+
+    def forward(self, rows: Tensor, present: Tensor) -> Tensor:
+        """Fuse rows [N, D] of present views, bool [B, V], into [B, D]."""
+        packed = Packed.pack(spread_over_slots(rows, present), present)
+        mixed = self.transformer(packed).unpack()  # [B, V, D], zeros at absent views
+        mean: Tensor = mixed.sum(1) / present.sum(1, keepdim=True).clamp(min=1)
+        return mean

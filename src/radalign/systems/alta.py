@@ -1,0 +1,321 @@
+"""ALTA: AIM adapters in an MRM ViT and a BERT, four slots (current and prior, frontal and lateral).
+
+    slot ─ patches, 75 % dropped ─ + view and time embedding ─ ViT + adapters ─┬ mean CLS ─ global head ─┐
+                                                                               ├ patches ── local head ──┤
+                                                                               128-d
+                                                                               └ current frontal ─ decoder
+                                                                               (pixels, 2x)
+    report ─ whole ─────────────────────────────────────────── BERT + adapters ─ CLS and word heads ─────┘
+           └ half of its words hidden, + projected mean CLS ── BERT + adapters ─ masked words
+
+References: ALTA (IEEE TMI 2025, arXiv:2506.08990); AIM (Yang et al., ICLR 2023); MRM (Zhou et al., ICLR
+    2023).
+The defects of the public implementation are mended by default; `official_*` settings bring each one back.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
+from radalign.nn.adapters import ParallelAdapter, SequentialAdapter
+from radalign.nn.decoder import ImageDecoder
+from radalign.nn.fusion import AttentionFusion, mean_over_views, spread_over_slots
+from radalign.nn.heads import ProjectionHead, WordHead
+from radalign.nn.masking import random_keep
+from radalign.objectives.contrastive import global_contrastive
+from radalign.objectives.gather import gather_agreement, gather_embeddings
+from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
+from radalign.objectives.masked import (
+    IGNORE,
+    mask_words,
+    masked_patch_error,
+    masked_word_error,
+    patch_targets,
+)
+from radalign.study import Manifest
+from radalign.systems.base import Progress, Settings, System
+from radalign.systems.recipe import Recipe
+from radalign.systems.warm_start import WarmMaps
+
+LOG_SCALE_START = math.log(1 / 0.07)
+LOG_SCALE_MOST = math.log(100)
+
+
+class ALTASettings(Settings):
+    """ALTA's `[model]` section; (A..) number the public implementation's defects in ARCHITECTURE.md."""
+
+    adapter_ratio: float = Field(0.25, gt=0, le=1, description="Bottleneck width as a share of the tower's.")
+    embedding_width: int = Field(128, ge=2, description="Width of the joint space.")
+    mask_ratio: float = Field(0.75, ge=0, lt=1, description="Share of patches dropped per view in training.")
+    word_mask: float = Field(0.5, ge=0, lt=1, description="Share of words hidden for the word objective.")
+    word_replace: tuple[float, float, float] = Field(
+        (1.0, 0.0, 0.0), description="Hidden words become [MASK], a random word, or stay (A9)."
+    )
+    target_scale: int = Field(2, ge=1, description="Pixels per side of a target, against the input's.")
+    decoder_depth: int = Field(4, ge=1, description="Blocks of the image decoder.")
+    decoder_heads: int = Field(6, ge=1, description="Attention heads of the image decoder.")
+    freeze_decoder: bool = Field(False, description="Freeze the decoder's blocks, if pretrained (A13).")
+    text_pool: Literal["cls", "mean"] = Field("cls", description="The text's global token: CLS or the mean.")
+    fusion: Literal["mean", "attention"] = Field("mean", description="How a study's views become one (A16).")
+    local_aggregation: Aggregation = Field("sum", description="How word scores add up.")
+    warm_start: Literal["none", "cca"] = Field(
+        "none", description="`cca`: heads start from the canonical correlation of the frozen features."
+    )
+    official_missing: bool = Field(
+        False, description="Count missing views: encode a token of zeros, keep it in means and patches (A3)."
+    )
+    official_frozen: bool = Field(
+        False, description="Leave the projection into the text encoder and the missing token frozen (A2, A3)."
+    )
+
+
+class ALTA(System):
+    """ALTA over any ViT-like vision and BERT-like text backbone; `data.slots` names its slots."""
+
+    Settings: ClassVar[type[Settings]] = ALTASettings
+    objective_names = (
+        "global_contrastive",
+        "local_contrastive",
+        "image_reconstruction",
+        "masked_language",
+    )
+    settings: ALTASettings
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        s, d_img, d_txt = self.settings, self.vision.width, self.text.width
+        for encoder in (self.vision, self.text):
+            for block in encoder.transformer.blocks:
+                block.attention_adapter = SequentialAdapter(encoder.width, s.adapter_ratio)
+                block.parallel_adapter = ParallelAdapter(encoder.width, s.adapter_ratio)
+        self.grid = recipe.data.size_px // self._reconstruction_scale() // self.vision.patch_px
+        self.view_embedding = nn.Parameter(torch.zeros(2, d_img))  # frontal, lateral
+        self.time_embedding = nn.Parameter(torch.zeros(2, d_img))  # current, prior
+        self.missing_token: nn.Parameter | None = None
+        if s.official_missing:
+            self.missing_token = nn.Parameter(torch.zeros(self.grid**2, d_img))
+        self.image_global_head = ProjectionHead(d_img, s.embedding_width)
+        self.image_local_head = ProjectionHead(d_img, s.embedding_width)
+        self.text_global_head = ProjectionHead(d_txt, s.embedding_width)
+        self.text_local_head = ProjectionHead(d_txt, s.embedding_width)
+        self.text_local_head.load_state_dict(self.text_global_head.state_dict())
+        self.log_scales = nn.Parameter(torch.full((4,), LOG_SCALE_START))  # global; local: patch, word, logit
+        self.fusion_head = AttentionFusion(d_img) if s.fusion == "attention" else None
+        self.image_to_text = nn.Linear(d_img, d_txt)
+        self.word_head = WordHead(d_txt, self.text.config.vocabulary)
+        patch = self.vision.patch_px * s.target_scale
+        self.decoder = ImageDecoder(d_img, self.grid, patch, s.decoder_depth, s.decoder_heads)
+        self.maps_head = WarmMaps(self, len(recipe.data.slots)) if s.warm_start == "cca" else None
+        if self.maps_head is not None:
+            self.maps_head.silence(self.image_global_head, self.text_global_head)
+        self._choose_what_trains()
+
+    def _choose_what_trains(self) -> None:
+        """Adapters, heads, embeddings and every LayerNorm train; the rest of the backbones stays frozen."""
+        s = self.settings
+        for module in self.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.requires_grad_(True)
+        self.vision.cls.requires_grad_(True)
+        for block in self.decoder.transformer.blocks if s.freeze_decoder else ():
+            for layer in (block.qkv, block.out, block.up, block.down):
+                layer.requires_grad_(False)
+        if s.official_frozen:
+            self.image_to_text.requires_grad_(False)
+            if self.missing_token is not None:
+                self.missing_token.requires_grad_(False)
+        if not self.weight("image_reconstruction"):
+            self.decoder.requires_grad_(False)
+        if not self.weight("masked_language"):
+            self.word_head.requires_grad_(False)
+            self.image_to_text.requires_grad_(False)
+
+    # -- encoding ----------------------------------------
+
+    def encode_images(self, images: ImageBatch) -> Embeddings:
+        """Embed studies: global [B, E]; local [B, V * K, E] over the kept patches of all slots."""
+        seen = self._see(images)
+        z, local, mask = self._project_images(seen)
+        return Embeddings(F.normalize(z.float(), dim=-1), F.normalize(local.float(), dim=-1), mask)
+
+    def encode_texts(self, texts: TextBatch) -> Embeddings:
+        """Embed texts: global [B, E]; local [B, L - 1, E] over the tokens after CLS."""
+        tokens = self.text(texts.input_ids, texts.attention_mask)
+        z, local, mask = self._project_texts(tokens, texts.attention_mask)
+        return Embeddings(F.normalize(z.float(), dim=-1), F.normalize(local.float(), dim=-1), mask)
+
+    def _see(self, images: ImageBatch) -> Seen:
+        """Encode the present views, or all slots when missing ones count."""
+        counted = torch.ones_like(images.view_mask) if self.settings.official_missing else images.view_mask
+        views = self._encoder_pixels(images.images[counted])[:, None]  # [N, 1, h, w]
+        p = self.vision.patch_px
+        grid = (views.shape[-2] // p, views.shape[-1] // p)
+        keep = random_keep(len(views), grid[0] * grid[1], self._mask_ratio()).to(views.device)
+        patches = self.vision.embed_patches(views, keep)
+        return self.see_patches(patches, keep, grid, counted, images.view_mask)
+
+    def see_patches(
+        self, patches: Tensor, keep: Tensor, grid: tuple[int, int], counted: Tensor, present: Tensor
+    ) -> Seen:
+        """From embedded patches [N, K, D] of the counted slots to tokens; absent ones: the missing token."""
+        if self.missing_token is not None:
+            missing = self.missing_token[keep].to(patches.dtype)  # [N, K, D]
+            patches = torch.where(present[counted][:, None, None], patches, missing)
+        slot = counted.nonzero()[:, 1]  # [N]
+        packed = self.vision.arrange(patches, grid, keep, self._slot_embedding()[slot])
+        tokens = self.vision.finish(self.vision.transformer(packed))  # [N, 1 + K, D]
+        return Seen(tokens, keep, counted)
+
+    def _slot_embedding(self) -> Tensor:
+        """View plus time embedding of every slot: [V, D]."""
+        slots = self.recipe.data.slots
+        view = torch.tensor([name.endswith("lateral") for name in slots], device=self.device).long()
+        time = torch.tensor([name.startswith("prior") for name in slots], device=self.device).long()
+        return self.view_embedding[view] + self.time_embedding[time]
+
+    def _mask_ratio(self) -> float:
+        return self.settings.mask_ratio if self.training else 0.0
+
+    def _encoder_pixels(self, views: Tensor) -> Tensor:
+        """Views [N, H, W] at the encoder's size; they are larger when the targets of reconstruction are."""
+        size = self.recipe.data.size_px // self._reconstruction_scale()
+        if views.shape[-1] == size:
+            return views
+        small = F.interpolate(views[:, None].float(), (size, size), mode="bilinear", antialias=True)[:, 0]
+        return small / 255 if views.dtype == torch.uint8 else small
+
+    def _reconstruction_scale(self) -> int:
+        return self.settings.target_scale if self.weight("image_reconstruction") else 1
+
+    def _pooled(self, seen: Seen) -> Tensor:
+        """One vector per study: [B, D]."""
+        fuse = self.fusion_head or mean_over_views
+        pooled: Tensor = fuse(seen.tokens[:, 0], seen.counted)
+        return pooled
+
+    def _project_images(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
+        z = self.image_global_head(self._pooled(seen))
+        if self.maps_head is not None:
+            both = torch.cat([seen.tokens[:, 0], seen.tokens[:, 1:].mean(1)], -1)  # [N, 2 D]
+            z = z + self.maps_head.image(both, seen.counted)
+        local = spread_over_slots(self.image_local_head(seen.tokens[:, 1:]), seen.counted)  # [B, V, K, E]
+        mask = seen.counted[:, :, None].expand(local.shape[:3])  # [B, V, K]
+        return z, local.flatten(1, 2), mask.flatten(1, 2)  # [B, E], [B, V * K, E], [B, V * K]
+
+    def _project_texts(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mean = tokens.sum(1) / mask.sum(1, keepdim=True)  # [B, D]; padding rows are zero
+        z = self.text_global_head(mean if self.settings.text_pool == "mean" else tokens[:, 0])
+        if self.maps_head is not None:
+            z = z + self.maps_head.text(mean)
+        return z, self.text_local_head(tokens[:, 1:]), mask[:, 1:]
+
+    # -- training ----------------------------------------
+
+    def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
+        """Fill the linear maps from the frozen features of the training studies, when the recipe says so."""
+        return {} if self.maps_head is None else self.maps_head.fit(self, manifest, progress)
+
+    def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
+        """The recipe's terms of a batch; contrastive ones see the batches of all processes."""
+        seen = self._see(batch.images)
+        masked = self._hide_words(batch.texts) if self.weight("masked_language") else None
+        whole, hidden = self._read(batch.texts, masked, self._pooled(seen))
+        terms = self._contrastive(seen, whole, batch)
+        if self.weight("image_reconstruction"):
+            terms["image_reconstruction"] = self._reconstruct(seen, batch.images)
+        if masked is not None and hidden is not None:
+            chosen = masked[1] != IGNORE
+            logits = self.word_head(hidden[chosen], self.text.word.weight)
+            terms["masked_language"] = masked_word_error(logits, masked[1][chosen])
+        return terms
+
+    def _hide_words(self, texts: TextBatch) -> tuple[Tensor, Tensor]:
+        s, mask = self.settings, texts.attention_mask
+        if self.tokenizer.mask_id is None:
+            raise ValueError("This text encoder has no [MASK] token; set objectives.masked_language=0.")
+        position = torch.arange(mask.shape[1], device=mask.device)
+        last = mask.sum(1, keepdim=True) - 1
+        maskable = mask & (position > 0) & (position < last)  # neither [CLS] nor [SEP]
+        vocabulary = self.text.config.vocabulary
+        return mask_words(
+            texts.input_ids, maskable, self.tokenizer.mask_id, s.word_mask, vocabulary, s.word_replace
+        )
+
+    def _read(
+        self, texts: TextBatch, masked: tuple[Tensor, Tensor] | None, image: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Token features of the whole reports and, in the same pass, of those with hidden words."""
+        if masked is None:
+            return self.text(texts.input_ids, texts.attention_mask), None
+        added = self.image_to_text(image)  # [B, D]
+        ids = torch.cat([texts.input_ids, masked[0]])
+        tokens = self.text(
+            ids, texts.attention_mask.repeat(2, 1), torch.cat([torch.zeros_like(added), added])
+        )
+        whole, hidden = tokens.chunk(2)
+        return whole, hidden
+
+    def _contrastive(self, seen: Seen, tokens: Tensor, batch: StudyBatch) -> dict[str, Tensor]:
+        z_img, patches, patch_mask = self._project_images(seen)
+        z_txt, words, word_mask = self._project_texts(tokens, batch.texts.attention_mask)
+        images = gather_embeddings(Embeddings(F.normalize(z_img.float(), dim=-1), patches, patch_mask))
+        texts = gather_embeddings(Embeddings(F.normalize(z_txt.float(), dim=-1), words, word_mask))
+        same = gather_agreement(batch.same)
+        terms: dict[str, Tensor] = {}
+        if self.weight("global_contrastive"):
+            scale = self.log_scales[0]
+            terms["global_contrastive"] = global_contrastive(images.global_, texts.global_, scale, same)
+        if self.weight("local_contrastive"):
+            scales = LocalScales(*self.log_scales[1:].exp())
+            sides = (images.local, images.mask, texts.local, texts.mask)
+            how = self.settings.local_aggregation
+            terms["local_contrastive"] = local_contrastive(*sides, scales, same, how)  # type: ignore[arg-type]
+        return terms
+
+    def _reconstruct(self, seen: Seen, images: ImageBatch) -> Tensor:
+        """Error on the dropped patches of the current frontal view, where a study has one."""
+        slot = self.recipe.data.slots.index("current_frontal")
+        study, place = seen.counted.nonzero().unbind(1)  # [N], [N]
+        rows = (place == slot) & images.view_mask[study, place]  # [N]
+        if not bool(rows.any()):
+            return seen.tokens.sum() * 0.0
+        predicted = self.decoder(seen.tokens[rows], seen.keep[rows])
+        patch = self.vision.patch_px * self.settings.target_scale
+        target = patch_targets(images.images[study[rows], slot], patch)
+        return masked_patch_error(predicted, target, seen.keep[rows])
+
+    def after_step(self) -> None:
+        """Keep every scale between 1 and 100."""
+        with torch.no_grad():
+            self.log_scales.clamp_(0, LOG_SCALE_MOST)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Weight decay on matrices and on CLS, not on biases, norms and scales, as the public code does."""
+        train = self.recipe.train
+        trainable = [(n, p) for n, p in self.named_parameters() if p.requires_grad]
+        decayed = [p for n, p in trainable if p.ndim >= 2 or n == "vision.cls"]
+        plain = [p for n, p in trainable if p.ndim < 2 and n != "vision.cls"]
+        return [
+            {"name": "decayed", "params": decayed, "lr": train.lr, "weight_decay": train.weight_decay},
+            {"name": "plain", "params": plain, "lr": train.lr, "weight_decay": 0.0},
+        ]
+
+
+class Seen:
+    """Encoded views.
+
+    Attributes:
+        tokens: [N, 1 + K, D], N = counted slots in mask order.
+        keep: [N, K], the patches that were encoded.
+        counted: bool [B, V], the slots that were encoded.
+    """
+
+    def __init__(self, tokens: Tensor, keep: Tensor, counted: Tensor) -> None:
+        self.tokens, self.keep, self.counted = tokens, keep, counted
