@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radalign.evaluate.metrics import MetricError
-from radalign.evaluate.statistic import Floats
+from radalign.evaluate.statistic import Floats, Statistic, ratio
 
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -58,11 +58,29 @@ def reliability(probabilities: NDArray[Any], present: NDArray[Any], bins: int = 
         raise MetricError(
             "Probabilities must be in 0..1, one per case; turn scores into probabilities first."
         )
-    where = np.minimum((values * bins).astype(np.int64), bins - 1)
+    where = _bin_of(values, bins)
     count = np.bincount(where, minlength=bins)
     filled = np.where(count > 0, count, np.nan)
     predicted, observed = (np.bincount(where, weights=v, minlength=bins) / filled for v in (values, truth))
     return Reliability(np.linspace(0, 1, bins + 1), count, predicted, observed)
+
+
+def expected_calibration_error(
+    probabilities: NDArray[Any], present: NDArray[Any], bins: int = 10
+) -> Statistic:
+    """The ECE of `reliability` as a statistic, so that it gets an interval like any other number.
+
+    >>> expected_calibration_error(np.array([0.25, 0.25]), np.array([False, True]), bins=1).value
+    0.25
+    """
+    values = np.asarray(probabilities, dtype=np.float64)
+    gap = values - np.asarray(present, dtype=np.float64)
+    inside = (_bin_of(values, bins)[:, None] == np.arange(bins)).astype(np.float64)  # [N, M]
+
+    def error(weights: Floats) -> Floats:
+        return ratio(np.abs(weights @ (inside * gap[:, None])).sum(axis=1), weights.sum(axis=1))
+
+    return Statistic(len(values), error, len(values))
 
 
 def brier(probabilities: NDArray[Any], present: NDArray[Any]) -> float:
@@ -114,3 +132,7 @@ def fit_temperature(logits: NDArray[Any], truth: NDArray[Any], low: float = 1e-3
         else:
             left = a
     return float(np.exp((left + right) / 2))
+
+
+def _bin_of(probabilities: Floats, bins: int) -> NDArray[np.int64]:
+    return np.minimum((probabilities * bins).astype(np.int64), bins - 1)

@@ -117,3 +117,18 @@ def evaluable(manifest: Manifest, system: Embedder, need_report: bool = True) ->
         return any(views and name.startswith("current") for name, views in slots)
 
     return [s for s in manifest if seen(s) and (s.report.body or not need_report)]
+
+
+def same_studies(named: Mapping[str, StudyEmbeddings]) -> StudyEmbeddings:
+    """The first of the sets, after checking that all hold the same studies in the same order."""
+    if not named:
+        raise EvaluationError("There is no system to evaluate; give at least one.")
+    first = next(iter(named.values()))
+    for name, other in named.items():
+        if other.study_ids != first.study_ids:
+            raise EvaluationError(
+                f"{name!r} saw other studies than the first system; evaluate both on the same."
+            )
+    if len(first) < 2:
+        raise EvaluationError("An evaluation needs at least two studies; choose a larger split.")
+    return first

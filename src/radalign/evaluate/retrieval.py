@@ -1,7 +1,7 @@
 """Study-level retrieval: image to text, text to image, image to image; several systems on the same studies.
 
     StudyEmbeddings ──rank──> own report   R@k, MRR, median rank
-                              same text    same text@k: any report with the very same words counts
+                              same text    same text@k: any report with the same words counts
                               same label   P@k, mAP: a candidate is right when it shares a chosen label
 
 A query without any chosen label is no query of P@k, but stays in the pool as a wrong candidate. Image to
@@ -17,10 +17,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from radalign.data.agreement import normalise
 from radalign.evaluate import chance
 from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Name, Number, compare, mean_number
-from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings
+from radalign.evaluate.embeddings import Progress, StudyEmbeddings, same_studies
 from radalign.evaluate.ranked import Ranked
 from radalign.evaluate.ranking import dot_products, rank_scores
 from radalign.evaluate.relevance import Relevance, SameGroup, SharedLabel, label_matrix, own
@@ -97,21 +98,6 @@ def evaluate_retrieval(
     )
 
 
-def same_studies(named: Mapping[str, StudyEmbeddings]) -> StudyEmbeddings:
-    """The first of the sets, after checking that all hold the same studies in the same order."""
-    if not named:
-        raise EvaluationError("There is no system to evaluate; give at least one.")
-    first = next(iter(named.values()))
-    for name, other in named.items():
-        if other.study_ids != first.study_ids:
-            raise EvaluationError(
-                f"{name!r} saw other studies than the first system; evaluate both on the same."
-            )
-    if len(first) < 2:
-        raise EvaluationError("Retrieval needs at least two studies; choose a larger split.")
-    return first
-
-
 def _numbers(
     given: StudyEmbeddings, direction: str, labels: Sequence[str], settings: RetrievalSettings
 ) -> dict[Name, Number]:
@@ -133,7 +119,7 @@ def _numbers(
 def _right_reports(given: StudyEmbeddings) -> dict[str, Relevance]:
     right: dict[str, Relevance] = {"own": own(len(given))}
     if given.texts:
-        plain = [" ".join(text.lower().split()) for text in given.texts]
+        plain = [normalise(text) for text in given.texts]
         right["same"] = SameGroup(plain, plain)
     return right
 

@@ -86,3 +86,12 @@ def ratio(top: Floats, bottom: Floats) -> Floats:
     """The quotient, NaN where the bottom is not above zero."""
     quotient: Floats = np.divide(top, bottom, out=np.full(np.shape(bottom), np.nan), where=bottom > 0)
     return quotient
+
+
+def over(items: NDArray[np.int64], statistic: Statistic, count: int) -> Statistic:
+    """A statistic of some of `count` items, as one of all of them: the others' weights are not looked at.
+
+    >>> over(np.array([2]), mean_of(np.array([5.0])), 3).value
+    5.0
+    """
+    return Statistic(count, lambda weights: statistic.of(weights[:, items]), statistic.known)

@@ -1,0 +1,1 @@
+"""The packaged prompt sets: TOML files that name their source."""

@@ -1,0 +1,118 @@
+"""A person evaluates a saved system and finds numbers, a table and a figure in its folder."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from radalign.cli.evaluate import evaluate
+from radalign.study import Manifest, Report, Study, View
+
+TINY = "width=16, depth=2, heads=2, mlp_width=32"
+REPORTS = {
+    "normal": "The lungs are clear. No acute disease.",
+    "Cardiomegaly": "The heart is enlarged. No pleural effusion.",
+    "Pleural Effusion": "Small left pleural effusion. The heart is normal in size.",
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A saved, untrained, tiny system whose adapters were nudged, and a manifest of 30 studies."""
+    import torch
+
+    from radalign.systems.base import create
+
+    folder = tmp_path_factory.mktemp("run")
+    system = create(
+        "clinvla",
+        [
+            f"backbones.vision={{random={{{TINY}, patch_px=16, image_px=32}}}}",
+            f"backbones.text={{random={{{TINY}, vocabulary=300, max_tokens=64}}}}",
+            "backbones.max_tokens=32",
+            "data.size_px=32",
+        ],
+    )
+    with torch.no_grad():
+        for name, tensor in system.named_parameters():
+            if "adapter" in name and tensor.requires_grad:
+                tensor.add_(torch.randn_like(tensor) * 0.1)
+    system.save(folder / "system")
+    studies = list(_studies(folder))
+    Manifest(studies, folder).write(folder / "studies.parquet")
+    return folder
+
+
+def _studies(folder):
+    random = np.random.default_rng(0)
+    for i in range(40):
+        label = sorted(REPORTS)[i % 3]
+        pixels = random.integers(0, 80, (32, 32)) + 60 * (i % 3)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+        labels = {name: int(name == label) for name in REPORTS}
+        split = "test" if i < 30 else "validate"
+        yield Study(
+            f"s{i}", f"p{i // 2}", (View(f"{i}.png", "PA"),), Report(findings=REPORTS[label]), labels, split
+        )
+
+
+def radalign(*words):
+    app = typer.Typer()
+    app.command()(evaluate)
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+def test_retrieval_against_the_unadapted_encoders(run):
+    done = radalign(
+        run / "system", "--data", run / "studies.parquet", "--baseline", "unadapted", "--resamples", 50
+    )
+    assert done.exit_code == 0
+    assert "image to text" in done.stdout
+    folder = run / "system" / "evaluation" / "retrieval-test"
+    result = json.loads((folder / "result.json").read_text())
+    assert {m["system"] for m in result["measures"]} == {"clinvla", "unadapted"}
+    recall = next(m for m in result["measures"] if (m["task"], m["metric"]) == ("text to image", "R@10"))
+    assert recall["chance"] == pytest.approx(10 / 30)
+    assert recall["n"] == 30
+    assert recall["patients"] == 15
+    made = result["made_by"]
+    assert made["manifest_sha256"] == Manifest.read(run / "studies.parquet").where(split="test").sha256()
+    assert made["systems"]["clinvla"]["recipe"]["system"] == "clinvla"
+    assert made["systems"]["clinvla"]["identity"] != made["systems"]["unadapted"]["identity"]
+    assert set(made["wall_time_s"]) == {"load", "embed", "measure"}
+    assert result["gaps"]
+    with Image.open(folder / "plot.png") as figure:
+        assert figure.size[0] > 500
+
+
+def test_zero_shot_as_json_with_thresholds_from_the_validation_split(run, tmp_path):
+    done = radalign(
+        run / "system", "--data", run / "studies.parquet", "--task", "zero-shot", "--json", "--out", tmp_path,
+        "--resamples", 20,
+    )  # fmt: skip
+    result = json.loads(done.stdout)
+    groups = {m["group"] for m in result["measures"] if m["metric"] == "AUC"}
+    assert groups == {"normal", "cardiomegaly", "effusion"}
+    assert {m["metric"] for m in result["measures"]} >= {"mean AUC", "mean F1", "mean ECE", "MCC"}
+    assert any("atelectasis was left out" in note for note in result["notes"])
+    assert (tmp_path / "table.md").read_text().startswith("# zero-shot (strict mode)")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--task", "grading"), "no task 'grading'"),
+        (("--split", "train"), "it has test, validate"),
+        (("--task", "zero-shot", "--prompts", "nothing"), "no prompt set 'nothing'"),
+        (("--task", "zero-shot", "--prompts", "gloria-classes"), "holds classes, not findings"),
+        (("--baseline", "nowhere"), "no trained system in nowhere"),
+    ],
+)
+def test_a_wrong_option_is_answered_with_a_sentence(run, words, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        radalign(run / "system", "--data", run / "studies.parquet", *words)
