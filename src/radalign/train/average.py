@@ -68,6 +68,12 @@ class WeightAverage:
         finally:
             self._swap()
 
+    def adopt(self) -> None:
+        """Leave the average in the module for good."""
+        if self.count:
+            self._swap()
+            self.count = 0
+
     @torch.no_grad()
     def _swap(self) -> None:
         for name, parameter in self._parameters.items():

@@ -44,6 +44,8 @@ class Place:
         averaged: Steps in the running average.
         log_bytes: Length of the log at this place; what is after it is done again.
         epoch_sums: Running sums of the epoch under way.
+        best_numbers: All numbers of the best validation.
+        last_numbers: All numbers of the latest one.
         fixed: What must be equal to go on (recipe, data), as the run wrote it.
     """
 
@@ -56,6 +58,8 @@ class Place:
     averaged: int = 0
     log_bytes: int = 0
     epoch_sums: dict[str, float] = field(default_factory=dict)
+    best_numbers: dict[str, float] = field(default_factory=dict)
+    last_numbers: dict[str, float] = field(default_factory=dict)
     fixed: dict[str, Any] = field(default_factory=dict)
 
 
@@ -94,6 +98,21 @@ def _own_storage(tensor: Tensor) -> Tensor:
     """The tensor on the CPU with a storage of its own, as the format demands; copied only if it must be."""
     plain = tensor.detach().cpu().contiguous()
     return plain if plain.untyped_storage().nbytes() == plain.nbytes else plain.clone()
+
+
+def save_system(system: Any, folder: Path, card: str) -> None:
+    """Save a system; an earlier one in the folder stays until the new one is whole.
+
+    Raises:
+        CheckpointError: If the disk is full or cannot be written.
+    """
+    try:
+        system.save(folder, card)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"The system cannot be saved to {folder} ({error}); free some space and go on with --resume. "
+            "The earlier checkpoints are untouched."
+        ) from error
 
 
 def read_resume_point(path: Path) -> tuple[Place, dict[str, dict[str, Tensor]]]:

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 SYSTEMS = ("best", "last")
-FILES = ("resume.safetensors", "log.jsonl", "run.json", "README.md", "curves.png")
+TRACKS = "tensorboard"
+RESUME = "resume.safetensors"
+FILES = (RESUME, "log.jsonl", "run.json", "README.md", "curves.png")
 
 
 class RunFolderError(ValueError):
@@ -31,8 +33,8 @@ def open_run_folder(folder: Path, resume: bool, overwrite: bool) -> None:
         overwrite: Remove the run that is there.
 
     Raises:
-        RunFolderError: If there is a run and neither is asked for, if a finished run is resumed, or if the folder
-            holds other things.
+        RunFolderError: If there is a run and neither is asked for, if a finished run is resumed, or if the
+            folder holds other things.
     """
     if resume and overwrite:
         raise RunFolderError("Either --resume or --overwrite, not both: one goes on, the other starts again.")
@@ -74,6 +76,7 @@ def remove_run(folder: Path) -> None:
     """Remove a run's own files from its folder, and nothing else."""
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / TRACKS, ignore_errors=True)
     for name in SYSTEMS:
         for suffix in ("", ".old", ".partial"):
             shutil.rmtree(folder / (name + suffix), ignore_errors=True)

@@ -1,0 +1,76 @@
+"""Train a system: the one function that the command line and the library share.
+
+    train(system, manifest, out)
+      prepare the data ── warm start or resume ──> epochs of steps ── validate, keep the best ──> card
+
+Every number that a step depends on is a function of the seed and the step: a resumed run repeats what it
+lost.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from radalign.objectives.collapse import CollapseError
+from radalign.study import Manifest
+from radalign.train.bar import Bar
+from radalign.train.device import Processes
+from radalign.train.folder import RESUME, open_run_folder
+from radalign.train.interrupt import polite_interrupts
+from radalign.train.prepare import prepare_data
+from radalign.train.result import RunResult, run_details
+from radalign.train.run import Run
+from radalign.train.selection import need_known
+
+
+def train(
+    system: Any,
+    manifest: Manifest,
+    out: str | Path,
+    cache_folder: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    fail_on_collapse: bool = False,
+    device: str = "auto",
+    decode_processes: int = 0,
+    bar: Bar | None = None,
+) -> RunResult:
+    """Train a system on the manifest's training studies.
+
+    Args:
+        system: Any system; it is changed in place and holds the last weights afterwards.
+        manifest: With a split; `validate` picks the best checkpoint.
+        out: The run's folder: `best/`, `last/`, log, card.
+        cache_folder: Where decoded images are kept between runs.
+        resume: Go on with the run in `out` from its latest resume point; without one it begins.
+        overwrite: Remove the run that is in `out` first.
+        fail_on_collapse: Stop with an error when the collapse monitor fails.
+        device: `auto` or `cpu`.
+        decode_processes: Processes that decode images, 0 = as many as make sense.
+        bar: Shows progress; silent by default.
+
+    Returns:
+        The result, as also written to `run.json`.
+
+    Raises:
+        TrainError: If nothing trains, a loss is not finite, or a resumed run does not fit.
+        CollapseError: If the embeddings collapse and `fail_on_collapse` is set.
+    """
+    out = Path(out)
+    need_known(system.recipe.train.select)
+    processes = Processes(system.recipe.train, device, out)
+    if processes.is_main:
+        open_run_folder(out, resume, overwrite)
+    processes.wait()
+    bar = bar if bar is not None and processes.is_main else Bar(quiet=True)
+    with bar, polite_interrupts() as interrupt:
+        data = prepare_data(system, manifest, Path(cache_folder), processes, decode_processes, bar.around)
+        details = run_details(system, manifest.sha256(), data, processes)
+        run = Run(system, data, out, processes, bar, interrupt)
+        run.begin(details, resume and (out / RESUME).is_file())
+        result = run.finish(run.go(fail_on_collapse), details)
+    if result.stopped_by == "collapse":
+        raise CollapseError(f"{run.collapse_sentence} The run's card is in {out}.")
+    return result

@@ -1,0 +1,261 @@
+"""One run: warm start or resume, epochs, validations, what is kept, and the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from radalign.data.batches import StudyBatch
+from radalign.data.provenance import peak_memory_bytes
+from radalign.objectives.collapse import Collapse
+from radalign.train.bar import Bar
+from radalign.train.card import model_card, write_card
+from radalign.train.checkpoint import Place, read_resume_point, save_system, write_resume_point
+from radalign.train.device import Processes
+from radalign.train.folder import RESUME
+from radalign.train.interrupt import Interrupt
+from radalign.train.meter import Meter
+from radalign.train.prepare import RunData
+from radalign.train.record import RunLog
+from radalign.train.result import STOPS, RunResult, write_result
+from radalign.train.selection import is_better
+from radalign.train.start import TrainError, fixed_settings, grouped, need_same
+from radalign.train.step import Stepper
+from radalign.train.validate import validate
+
+
+class Run:
+    """One run of the loop: `begin`, `go`, `finish`.
+
+    Args:
+        system: What trains.
+        data: The loaders.
+        out: The run's folder.
+        processes: Device, precision and the other processes.
+        bar: What a person sees.
+        interrupt: Whether someone asked to stop.
+    """
+
+    def __init__(
+        self, system: Any, data: RunData, out: Path, processes: Processes, bar: Bar, interrupt: Interrupt
+    ) -> None:
+        self.system, self.data, self.out = system, data, out
+        self.processes, self.bar, self._interrupt = processes, bar, interrupt
+        self.settings = system.recipe.train
+        self.steps_per_epoch = math.ceil(len(data.train) / self.settings.accumulate)
+        fixed = fixed_settings(system.recipe, data.sha256, processes.count, processes.precision)
+        self.place = Place(fixed=fixed)
+        self.collapse_sentence = ""
+        self._began, self._earlier_s = time.perf_counter(), 0.0
+        self._stepper = Stepper(system, processes, self.steps_per_epoch)
+
+    # -- beginning ----------------------------------------
+
+    def begin(self, details: Mapping[str, Any], resume: bool) -> None:
+        """Open the log, and either warm-start and validate, or go back to the resume point."""
+        if resume:
+            self._restore()
+        self._log = RunLog(self.out / "log.jsonl", self.place.log_bytes) if self.processes.is_main else None
+        self._write("start", resumed_at_step=self.place.step, **details)
+        self.processes.begin_tracks()
+        for sentence in self.data.sentences():
+            self._say(sentence)
+        if not resume:
+            self._warm_start()
+
+    def _warm_start(self) -> None:
+        numbers = self.system.warm_start(self.data.usable, self.bar.around)
+        if numbers:
+            self._write("warm start", numbers=numbers)
+        elif not self._stepper.names:
+            raise TrainError(
+                "Nothing in this system trains; its recipe must leave an adapter or head trainable."
+            )
+        if self.settings.validate_at_start or not self._stepper.names:
+            self._validate()
+        if self._stepper.names:
+            self._save_point()
+
+    def _restore(self) -> None:
+        place, tensors = read_resume_point(self.out / RESUME)
+        need_same(place.fixed, self.place.fixed)
+        self.place, self._earlier_s = place, place.elapsed_s
+        self._stepper.restore(tensors, place.averaged)
+        self.bar.say(f"Going on at step {place.step}, epoch {place.epoch + 1}.")
+
+    # -- the loop ----------------------------------------
+
+    def go(self, fail_on_collapse: bool = False) -> str:
+        """Train until something ends the run.
+
+        Returns:
+            Why it ended: a key of `result.SENTENCES`.
+        """
+        if not self._stepper.names:
+            return "closed form"
+        total = self.settings.epochs * self.steps_per_epoch
+        self._meter = Meter(total, self.place.step)
+        self.bar.start(total, self.place.step)
+        while self.place.epoch < self.settings.epochs:
+            stop = "patience" if self._is_out_of_patience() else self._epoch()
+            if stop in ("patience", "interrupt"):
+                self._save_point()
+                return stop
+            collapse = self._end_epoch(stop)
+            if fail_on_collapse and collapse is not None and collapse.verdict == "fail":
+                return "collapse"
+            if stop:
+                return stop
+        return "epochs"
+
+    def _epoch(self) -> str:
+        """Steps to the end of the epoch; returns why to stop earlier, or nothing."""
+        self.system.train()
+        loader, place, every = self.data.train, self.place, self.settings.save_every_steps
+        self._meter.restart()
+        batches = self._meter.waiting(loader.epoch(place.epoch, place.batch))
+        for group in grouped(batches, self.settings.accumulate):
+            self._step(group, min(self.settings.accumulate, len(loader) - place.batch))
+            place.batch += len(group)
+            stop = self._why_stop()
+            if stop:
+                return stop
+            if every and place.step % every == 0 and place.batch < len(loader):
+                self._save_point()
+        return ""
+
+    def _end_epoch(self, stop: str) -> Collapse | None:
+        """Close an epoch, or its part when time is up: validate, keep systems, save the resume point."""
+        place, settings = self.place, self.settings
+        if place.batch >= len(self.data.train):
+            place.epoch, place.batch = place.epoch + 1, 0
+        due = place.epoch % settings.validate_every_epochs == 0 or place.epoch == settings.epochs
+        collapse = self._validate() if stop or due else None
+        if not place.batch:
+            place.epoch_sums = {}
+        self._save_point()
+        return collapse
+
+    def _why_stop(self) -> str:
+        limit_s = self.settings.max_minutes * 60
+        own = "interrupt" if self._interrupt.asked else ""
+        own = own or ("time" if limit_s and self._elapsed_s() >= limit_s else "")
+        return STOPS[self.processes.any(STOPS.index(own))]
+
+    def _is_out_of_patience(self) -> bool:
+        patience = self.settings.patience
+        return bool(patience) and self.place.epoch - self.place.best_epoch >= patience
+
+    def _step(self, group: Sequence[StudyBatch], size: int) -> None:
+        place = self.place
+        done = self._stepper.take(group, size, place.step)
+        place.step += 1
+        speed = self._meter.step(sum(map(len, group)) * self.processes.count)
+        for name, value in (*done.values.items(), ("steps", 1.0)):
+            place.epoch_sums[name] = place.epoch_sums.get(name, 0.0) + value
+        line = {"rate_share": done.rate_share, "grad_norm": done.grad_norm, **done.values, **speed}
+        self._write("step", step=place.step, epoch=place.epoch + 1, **line)
+        self.processes.track({f"train/{name}": value for name, value in done.values.items()}, place.step)
+        self.bar.step(place.epoch + 1, done.values, speed)
+
+    # -- validation and keeping ----------------------------------------
+
+    def _validate(self) -> Collapse:
+        place, select = self.place, self.settings.select
+        with self._stepper.average.applied():
+            numbers, collapse = validate(
+                self.system, self.data.validation.in_order(), self.processes.device, self.processes.autocast
+            )
+            better = self.data.probes_training or is_better(select, numbers[select], place.best)
+            place.last_numbers = numbers
+            if better:
+                place.best, place.best_epoch, place.best_numbers = numbers[select], place.epoch, numbers
+            self._keep(better)
+        self._note_validation(numbers, collapse, better)
+        return collapse
+
+    def _keep(self, better: bool) -> None:
+        if not self.processes.is_main:
+            return
+        card = model_card(self.system, self.place, self.settings.select)
+        if better:
+            save_system(self.system, self.out / "best", card)
+        save_system(self.system, self.out / "last", card)
+
+    def _note_validation(self, numbers: dict[str, float], collapse: Collapse, better: bool) -> None:
+        place, select = self.place, self.settings.select
+        sums = dict(place.epoch_sums)
+        steps = sums.pop("steps", 0.0)
+        means = {name: value / steps for name, value in sums.items()} if steps else {}
+        self._write(
+            "validation",
+            step=place.step,
+            epoch=place.step / self.steps_per_epoch,
+            best=better,
+            train=means,
+            verdict=collapse.verdict,
+            **numbers,
+        )
+        self.processes.track({f"validate/{name}": value for name, value in numbers.items()}, place.step)
+        loss = f"loss {means['total']:.4f}, " if means else ""
+        mark = ", best so far" if better else ""
+        self._say(
+            f"Epoch {place.step / self.steps_per_epoch:.2f}: {loss}{select} {numbers[select]:.4f}, "
+            f"R@1 {numbers['r1']:.3f}, R@10 {numbers['r10']:.3f}{mark}"
+        )
+        if collapse.verdict != "fine" and place.step:
+            self.collapse_sentence = collapse.sentence()
+            self._say(self.collapse_sentence)
+
+    def _save_point(self) -> None:
+        if self._log is None:
+            return
+        place = self.place
+        place.elapsed_s, place.averaged = self._elapsed_s(), self._stepper.average.count
+        place.log_bytes = self._log.length_bytes
+        write_resume_point(self.out / RESUME, place, self._stepper.tensors())
+
+    # -- end ----------------------------------------
+
+    def finish(self, stopped_by: str, details: Mapping[str, Any]) -> RunResult:
+        """Write the result and the card; leave the averaged weights in the system, as in `last/`."""
+        self._stepper.average.adopt()
+        place = self.place
+        result = RunResult(
+            folder=self.out,
+            stopped_by=stopped_by,
+            steps=place.step,
+            epochs=place.step / self.steps_per_epoch,
+            select=self.settings.select,
+            best=place.best,
+            best_epoch=place.best_epoch,
+            best_numbers=place.best_numbers,
+            last_numbers=place.last_numbers,
+            wall_s=self._elapsed_s(),
+            peak_memory_bytes=peak_memory_bytes(),
+            details=details,
+        )
+        self._write("end", stopped_by=stopped_by, wall_s=result.wall_s)
+        self.processes.end()
+        if self._log is not None:
+            self._log.close()
+            write_result(result)
+            write_card(result)
+            if stopped_by not in ("interrupt", "time"):
+                (self.out / RESUME).unlink(missing_ok=True)
+        self.processes.wait()
+        return result
+
+    def _elapsed_s(self) -> float:
+        return self._earlier_s + time.perf_counter() - self._began
+
+    def _write(self, kind: str, **values: Any) -> None:
+        if self._log is not None:
+            self._log.write(kind, **values)
+
+    def _say(self, sentence: str) -> None:
+        self._write("message", text=sentence)
+        self.bar.say(sentence)
