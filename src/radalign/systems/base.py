@@ -31,6 +31,7 @@ SYSTEMS = {
     "alta": "radalign.systems.alta:ALTA",
     "clinvla": "radalign.systems.clinvla:ClinVLA",
     "closed_form": "radalign.systems.closed_form:ClosedForm",
+    "nearl_clip": "radalign.systems.nearl_clip:NEARLCLIP",
 }
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]

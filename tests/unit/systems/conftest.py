@@ -11,14 +11,19 @@ from radalign.data.batches import ImageBatch, StudyBatch
 from radalign.systems.base import System, create
 
 TINY = [
-    'backbones.vision={random={width=32, depth=2, heads=2, mlp_width=64, patch_px=8, image_px=32, seed=1}}',
-    'backbones.text={random={width=32, depth=2, heads=2, mlp_width=64, vocabulary=200, max_tokens=64, seed=2}}',
+    "backbones.vision={random={width=32, depth=2, heads=2, mlp_width=64, patch_px=8, image_px=32, seed=1}}",
+    "backbones.text={random={width=32, depth=2, heads=2, mlp_width=64, vocabulary=200, max_tokens=64, seed=2}}",
     "backbones.max_tokens=32",
     "model.adapter_hidden=8",
     "model.embedding_width=16",
     "data.size_px=32",
 ]
-REPORTS = ["No effusion. Heart size normal.", "Large left effusion.", "Small nodule in the right upper lobe.", "Normal."]
+REPORTS = [
+    "No effusion. Heart size normal.",
+    "Large left effusion.",
+    "Small nodule in the right upper lobe.",
+    "Normal.",
+]
 
 
 @pytest.fixture

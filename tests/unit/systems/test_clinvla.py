@@ -67,10 +67,15 @@ def test_the_order_of_a_batch_is_irrelevant(tiny, batch):
     b = batch(system)
     flipped = ImageBatch(b.images.images.flip(0), b.images.view_mask.flip(0))
     torch.testing.assert_close(
-        system.encode_images(flipped).global_.flip(0), system.encode_images(b.images).global_, rtol=0, atol=1e-6
+        system.encode_images(flipped).global_.flip(0),
+        system.encode_images(b.images).global_,
+        rtol=0,
+        atol=1e-6,
     )
     texts = system.encode_texts(system.tokenize(REPORTS[::-1])).global_.flip(0)
-    torch.testing.assert_close(texts, system.encode_texts(system.tokenize(REPORTS)).global_, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        texts, system.encode_texts(system.tokenize(REPORTS)).global_, rtol=0, atol=1e-6
+    )
 
 
 def test_embeddings_have_unit_length_and_local_masks_follow_the_views(tiny, batch):

@@ -1,0 +1,376 @@
+"""NEARL-CLIP: USEformer queries and orthogonal cross-attention adapters between two frozen towers.
+
+    class prompts ─ text tower ── OCA <── queries <── own tokens + visual prototypes (running means, frozen
+    at evaluation)
+                        │ end tokens of every level, cached per class set
+    images ───── vision tower ─── OCA <── queries <── own tokens + the class prompts' end tokens ── CLS ─
+    logits
+
+References: arXiv:2508.04101 (no code was published; this is a reconstruction that meets its two parameter
+budgets). An image's logits depend on the image, the class set and the prototypes only: never on the batch it
+came in.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
+from radalign.nn.fusion import mean_over_views
+from radalign.nn.heads import ProjectionHead
+from radalign.nn.interaction import OrthogonalCrossAttention, Orthogonality, USEformer
+from radalign.nn.packing import Packed
+from radalign.nn.text import last_tokens
+from radalign.objectives.contrastive import global_contrastive
+from radalign.objectives.gather import gather, gather_agreement
+from radalign.study import Manifest
+from radalign.systems.base import Progress, Settings, System
+from radalign.systems.recipe import Recipe, RecipeError
+from radalign.systems.warm_start import WarmMaps
+
+CHEST_FINDINGS = (
+    "normal", "cardiomegaly", "pleural effusion", "atelectasis", "airspace disease", "emphysema",
+    "pulmonary congestion", "pneumothorax", "nodule", "fracture",
+)  # fmt: skip
+
+
+class NEARLSettings(Settings):
+    """NEARL-CLIP's `[model]` section."""
+
+    classes: tuple[str, ...] = Field(CHEST_FINDINGS, min_length=1, description="Class set of the prompts.")
+    template: str = Field("a photo of a {}.", description="Prompt of a class; {} is its name.")
+    interaction: Literal["prototype", "instance", "batch"] = Field(
+        "prototype", description="What the texts see: running means, each image (exact, slow), or the batch."
+    )
+    allow_transductive: bool = Field(False, description="Allow `batch` at evaluation.")
+    orthogonality: Orthogonality = Field(
+        "both", description="`hard` projects, `soft` penalises, `both`, or `none`."
+    )
+    useformer: bool = Field(True, description="Queries read the towers; without, they are learned constants.")
+    vision_adapters: bool = Field(True, description="OCA in the vision tower.")
+    text_adapters: bool = Field(True, description="OCA in the text tower.")
+    level_embedding: bool = Field(True, description="A learned vector per level for the queries.")
+    query_width: int = Field(256, ge=1, description="Width of the queries.")
+    queries: int = Field(4, ge=1, description="M, queries per sequence.")
+    inner_width: int = Field(192, ge=1, description="Width of USEformer's attention.")
+    inner_heads: int = Field(6, ge=1, description="Heads of USEformer's attention.")
+    hidden_width: int = Field(96, ge=1, description="Width of USEformer's feed-forward layer.")
+    vision_rank: int = Field(18, ge=1, description="Rank of OCA in the vision tower.")
+    text_rank: int = Field(24, ge=1, description="Rank of OCA in the text tower.")
+    prototypes: int = Field(4, ge=1, description="Visual prototypes per level.")
+    prototype_decay: float = Field(0.99, ge=0, lt=1, description="Decay of their running means.")
+    text_pool: Literal["auto", "last", "cls", "mean"] = Field(
+        "auto", description="Where a text is read; `auto`: the last token for CLIP, the mean otherwise."
+    )
+    embedding_width: int = Field(128, ge=2, description="Joint space of encoders without one of their own.")
+    warm_start: Literal["none", "cca"] = Field("none", description="`cca`: maps beside the heads.")
+
+
+class NEARLCLIP(System):
+    """NEARL-CLIP over CLIP, or any vision and text backbone with heads of its own."""
+
+    Settings: ClassVar[type[Settings]] = NEARLSettings
+    objective_names = ("classification", "global_contrastive", "orthogonality")
+    settings: NEARLSettings
+    prototypes: Tensor
+    prototypes_seen: Tensor
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        s, d_v, d_t = self.settings, self.vision.width, self.text.width
+        self.levels_v = len(self.vision.transformer.blocks)
+        self.levels_t = len(self.text.transformer.blocks)
+        self.useformer = USEformer(
+            d_v, d_t, self.levels_v if s.level_embedding else 0,
+            s.query_width, s.queries, s.inner_width, s.inner_heads, s.hidden_width,
+        )  # fmt: skip
+        self.vision_oca = self._adapters(self.levels_v if s.vision_adapters else 0, d_v, s.vision_rank)
+        self.text_oca = self._adapters(self.levels_t if s.text_adapters else 0, d_t, s.text_rank)
+        self.register_buffer("prototypes", torch.zeros(self.levels_v, s.prototypes, d_v))
+        self.register_buffer("prototypes_seen", torch.zeros((), dtype=torch.bool))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(100.0)), requires_grad=False)
+        self.image_head: ProjectionHead | None = None
+        self.text_head: ProjectionHead | None = None
+        self.maps_head: WarmMaps | None = None
+        if self.vision.projection is None or self.text.projection is None:
+            self._add_heads(len(recipe.data.slots))
+        self.set_classes(s.classes)
+
+    def _adapters(self, levels: int, width: int, rank: int) -> nn.ModuleList:
+        alpha = 0.0 if self.settings.orthogonality in ("hard", "both") else 1.0
+        query_width = self.settings.query_width
+        return nn.ModuleList(
+            OrthogonalCrossAttention(width, rank, query_width, 1.0, alpha) for _ in range(levels)
+        )
+
+    def _add_heads(self, slots: int) -> None:
+        """Encoders without a joint space get heads and a scale that train."""
+        s = self.settings
+        self.image_head = ProjectionHead(self.vision.width, s.embedding_width)
+        self.text_head = ProjectionHead(self.text.width, s.embedding_width)
+        with torch.no_grad():
+            self.log_scale.fill_(math.log(1 / 0.07))
+        self.log_scale.requires_grad_(True)
+        if s.warm_start == "cca":
+            self.maps_head = WarmMaps(self, slots)
+            self.maps_head.silence(self.image_head, self.text_head)
+
+    @property
+    def width(self) -> int:
+        """E: the backbone's own joint space, or that of the heads."""
+        if self.vision.projection is not None and self.text.projection is not None:
+            return int(self.vision.projection.out_features)
+        return self.settings.embedding_width
+
+    # -- class sets ----------------------------------------
+
+    def set_classes(self, names: tuple[str, ...] | list[str]) -> None:
+        """Replace the class set (novel classes, say); prototypes stay those of the training images."""
+        if not names:
+            raise RecipeError("A class set needs at least one class; name some in `model.classes`.")
+        self.classes = tuple(names)
+        self._cached: tuple[Tensor, Tensor] | None = None
+
+    def train(self, mode: bool = True) -> NEARLCLIP:
+        """Set the mode; cached class features are made anew."""
+        self._cached = None
+        super().train(mode)
+        return self
+
+    def class_features(self) -> tuple[Tensor, Tensor]:
+        """Of the class set: text embeddings [C, E], end tokens [K_t, C, D_t]; cached in evaluation."""
+        if self._cached is not None and not torch.is_grad_enabled():
+            return self._cached
+        z, ends, _ = self._read(self._class_prompts(), self.prototypes)
+        if not self.training and not torch.is_grad_enabled():
+            self._cached = (z, ends)
+        return z, ends
+
+    def _class_prompts(self) -> TextBatch:
+        return self.tokenize([self.settings.template.format(name) for name in self.classes]).to(self.device)
+
+    # -- encoding ----------------------------------------
+
+    def encode_images(self, images: ImageBatch) -> Embeddings:
+        """Embed studies: global [B, E], the mean over their views."""
+        self._refuse_transductive()
+        z, _, _ = self._look(images, self.class_features()[1])
+        return Embeddings(F.normalize(z, dim=-1))
+
+    def encode_texts(self, texts: TextBatch) -> Embeddings:
+        """Embed any texts: global [B, E]."""
+        z, _, _ = self._read(texts, self.prototypes)
+        return Embeddings(F.normalize(z, dim=-1))
+
+    def logits(self, images: ImageBatch) -> Tensor:
+        """Scaled cosine of every study with every class: [B, C]."""
+        self._refuse_transductive()
+        if self.settings.interaction == "prototype":
+            z_txt, ends = self.class_features()
+            z_img, _, _ = self._look(images, ends)
+            return self._cosine_logits(z_img, z_txt)
+        return self._lockstep(images)[0]
+
+    def _refuse_transductive(self) -> None:
+        s = self.settings
+        if s.interaction == "batch" and not self.training and not s.allow_transductive:
+            raise RecipeError(
+                "interaction = 'batch' makes an image's result depend on its batch; evaluate with "
+                "'prototype' or 'instance', or set model.allow_transductive=true."
+            )
+
+    def _cosine_logits(self, z_img: Tensor, z_txt: Tensor) -> Tensor:
+        cosine = F.normalize(z_img.float(), dim=-1) @ F.normalize(z_txt.float(), dim=-1).transpose(-1, -2)
+        return self.log_scale.exp() * cosine
+
+    def _read(self, texts: TextBatch, prototypes: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """The text tower: embeddings [R, E], end tokens [K_t, R, D_t], cos^2 of every level."""
+        packed, mask = self.text.embed(texts.input_ids, texts.attention_mask), texts.attention_mask
+        z, ends, terms = self.useformer.start(len(texts)), [], []
+        for k, block in enumerate(self.text.transformer.blocks):
+            packed = packed.replace(block(packed.tokens, packed.layout))
+            level = _matching(k, self.levels_t, self.levels_v)
+            visual = prototypes[level].expand(len(texts), -1, -1)  # [R, A, D_v]
+            packed, z, term = self._adapt_text(packed, mask, z, k, visual)
+            ends.append(self._end(packed.unpack(), mask))
+            terms += term
+        return self._project_text(self.text.finish(packed), mask), torch.stack(ends), terms
+
+    def _adapt_text(
+        self, packed: Packed, mask: Tensor, z: Tensor, k: int, visual: Tensor
+    ) -> tuple[Packed, Tensor, list[Tensor]]:
+        """One level of the text tower: visual [R, A, D_v] are the image tokens that its queries read."""
+        if not self.text_oca:
+            return packed, z, []
+        tokens = packed.unpack()  # [R, L, D_t]
+        seen = torch.ones(visual.shape[:2], dtype=torch.bool, device=mask.device)
+        if self.settings.useformer:
+            level = _matching(k, self.levels_t, self.levels_v)
+            z = self.useformer(z, level, visual, tokens, torch.cat([seen, mask], 1))
+        tokens, term = self.text_oca[k](tokens, z, mask)
+        return Packed(tokens.flatten(0, 1)[packed.layout.gather], packed.layout), z, [term]
+
+    def _look(self, images: ImageBatch, ends: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """The vision tower: embeddings [B, E], CLS of every level [K_v, N, D_v], cos^2 of every level."""
+        packed = self.vision.embed(images.images[images.view_mask][:, None])
+        count = packed.layout.batch
+        z, seen, terms = self.useformer.start(count), [], []
+        for k, block in enumerate(self.vision.transformer.blocks):
+            packed = packed.replace(block(packed.tokens, packed.layout))
+            text = ends[_matching(k, self.levels_v, self.levels_t)].expand(count, -1, -1)  # [N, C, D_t]
+            packed, z, term = self._adapt_vision(packed, z, k, text)
+            seen.append(packed.unpack()[:, 0])
+            terms += term
+        return self._project_image(self.vision.finish(packed), images.view_mask), torch.stack(seen), terms
+
+    def _adapt_vision(
+        self, packed: Packed, z: Tensor, k: int, text: Tensor
+    ) -> tuple[Packed, Tensor, list[Tensor]]:
+        """One level of the vision tower: text [N, C, D_t] are the end tokens that its queries read."""
+        if not self.vision_oca:
+            return packed, z, []
+        tokens = packed.unpack()  # [N, 1 + P, D_v]
+        if self.settings.useformer:
+            z = self.useformer(z, k, tokens, text)
+        tokens, term = self.vision_oca[k](tokens, z)
+        return packed.replace(tokens.flatten(0, 1)), z, [term]
+
+    def _lockstep(self, images: ImageBatch) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Both towers level by level, the texts seeing each image (R = N * C) or the batch (R = C)."""
+        instance = self.settings.interaction == "instance"
+        prompts, view_mask = self._class_prompts(), images.view_mask
+        vision = self.vision.embed(images.images[view_mask][:, None])
+        n, c = vision.layout.batch, len(prompts)
+        ids, mask = prompts.input_ids, prompts.attention_mask
+        if instance:
+            ids, mask = ids.repeat(n, 1), mask.repeat(n, 1)  # [N * C, L]
+        text = self.text.embed(ids, mask)
+        z_v, z_t = self.useformer.start(n), self.useformer.start(len(ids))
+        done, seen = 0, []
+        terms: list[Tensor] = []
+        for k, block in enumerate(self.vision.transformer.blocks):
+            vision = vision.replace(block(vision.tokens, vision.layout))
+            cls = vision.unpack()[:, 0]  # [N, D_v]
+            while done <= _matching(k, self.levels_v, self.levels_t):
+                text = text.replace(self.text.transformer.blocks[done](text.tokens, text.layout))
+                visual = cls[:, None].repeat_interleave(c, 0) if instance else cls.expand(c, -1, -1)
+                text, z_t, term = self._adapt_text(text, mask, z_t, done, visual)
+                terms, done = terms + term, done + 1
+            ends = self._end(text.unpack(), mask)  # [R, D_t]
+            ends = ends.view(n, c, -1) if instance else ends.expand(n, -1, -1)
+            vision, z_v, term = self._adapt_vision(vision, z_v, k, ends)
+            seen.append(vision.unpack()[:, 0])
+            terms += term
+        z_img = self._project_image(self.vision.finish(vision), view_mask)  # [B, E]
+        z_txt = self._project_text(self.text.finish(text), mask)  # [R, E]
+        if instance:
+            z_txt = mean_over_views(z_txt.view(n, -1), view_mask).view(len(z_img), c, -1)  # [B, C, E]
+            return self._cosine_logits(z_img[:, None], z_txt)[:, 0], torch.stack(seen), terms
+        return self._cosine_logits(z_img, z_txt), torch.stack(seen), terms
+
+    def _end(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Where a text is read: [R, L, D_t] -> [R, D_t]."""
+        pool = self.settings.text_pool
+        if pool == "auto":
+            pool = "last" if self.text.projection is not None else "mean"
+        if pool == "mean":
+            return tokens.sum(1) / mask.sum(1, keepdim=True)
+        return last_tokens(tokens, mask) if pool == "last" else tokens[:, 0]
+
+    def _project_text(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        if self.text_head is None:
+            own: Tensor = self.text.projection(self._end(tokens, mask))  # type: ignore[misc]
+            return own
+        z: Tensor = self.text_head(self._end(tokens, mask))
+        mean = tokens.sum(1) / mask.sum(1, keepdim=True)  # [R, D_t]; padding rows are zero
+        return z if self.maps_head is None else z + self.maps_head.text(mean)
+
+    def _project_image(self, tokens: Tensor, present: Tensor) -> Tensor:
+        if self.image_head is None:
+            return mean_over_views(self.vision.projection(tokens[:, 0]), present)  # type: ignore[misc]
+        z: Tensor = self.image_head(mean_over_views(tokens[:, 0], present))
+        if self.maps_head is None:
+            return z
+        both = torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)  # [N, 2 D_v]
+        mapped: Tensor = self.maps_head.image(both, present)
+        return z + mapped
+
+    # -- training ----------------------------------------
+
+    def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
+        """Fill the linear maps from the frozen features of the training studies, when the recipe says so."""
+        return {} if self.maps_head is None else self.maps_head.fit(self, manifest, progress)
+
+    def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
+        """The recipe's terms: classes of labelled images, and/or pairs of studies and reports."""
+        if self.settings.interaction == "prototype":
+            z_txt, ends, terms = self._read(self._class_prompts(), self.prototypes)
+            z_img, seen, more = self._look(batch.images, ends)
+            logits, terms = self._cosine_logits(z_img, z_txt), terms + more
+        else:
+            logits, seen, terms = self._lockstep(batch.images)
+        losses: dict[str, Tensor] = {}
+        if self.weight("classification"):
+            losses["classification"] = F.cross_entropy(logits, _targets(batch, len(self.classes)))
+        if self.weight("global_contrastive"):
+            if self.settings.interaction != "prototype":
+                raise RecipeError("global_contrastive needs model.interaction = 'prototype'; set it.")
+            z_rep, _, more = self._read(batch.texts, self.prototypes)
+            losses["global_contrastive"] = self._pairs(z_img, z_rep, batch.same)
+            terms = terms + more
+        if self.weight("orthogonality") and self.settings.orthogonality in ("soft", "both"):
+            losses["orthogonality"] = torch.stack(terms).mean() if terms else logits.sum() * 0.0
+        self._learn_prototypes(seen)
+        return losses
+
+    def _pairs(self, z_img: Tensor, z_rep: Tensor, same: Tensor | None) -> Tensor:
+        one, two = gather(F.normalize(z_img.float(), dim=-1)), gather(F.normalize(z_rep.float(), dim=-1))
+        return global_contrastive(one, two, self.log_scale, gather_agreement(same))
+
+    @torch.no_grad()
+    def _learn_prototypes(self, seen: Tensor) -> None:
+        """Move the nearest prototype of each image towards it: seen [K_v, N, D_v]."""
+        if not self.training:
+            return
+        seen = seen.detach().float()
+        count = self.prototypes.shape[1]
+        if not bool(self.prototypes_seen):
+            first = torch.arange(count, device=seen.device) % seen.shape[1]
+            self.prototypes.copy_(seen[:, first])
+            self.prototypes_seen.fill_(True)
+        last = F.normalize(self.prototypes[-1], dim=-1)
+        nearest = (F.normalize(seen[-1], dim=-1) @ last.T).argmax(1)  # [N]
+        for p in sorted(set(nearest.tolist())):
+            mean = seen[:, nearest == p].mean(1)  # [K_v, D_v]
+            self.prototypes[:, p].lerp_(mean, 1 - self.settings.prototype_decay)
+
+    def after_step(self) -> None:
+        """Keep the scale between 1 and 100."""
+        with torch.no_grad():
+            self.log_scale.clamp_(0, math.log(100))
+
+
+def _matching(level: int, own: int, other: int) -> int:
+    """The level of the other tower that is as deep: 12 and 6 levels match 2 to 1.
+
+    >>> [_matching(k, 12, 6) for k in range(4)], [_matching(k, 6, 12) for k in range(3)]
+    ([0, 0, 1, 1], [1, 3, 5])
+    """
+    return max(1, math.ceil((level + 1) * other / own)) - 1
+
+
+def _targets(batch: StudyBatch, classes: int) -> Tensor:
+    """The one present class of every study: int64 [B]."""
+    labels = batch.labels
+    if labels is None or labels.shape[1] != classes or not bool(((labels == 1).sum(1) == 1).all()):
+        raise RecipeError(
+            "Classification needs exactly one present class per study, in the order of model.classes; "
+            "set data.labels to the same names."
+        )
+    return (labels == 1).int().argmax(1)

@@ -1,0 +1,175 @@
+"""NEARL-CLIP: budgets, identity at the start, orthogonality, and independence of the batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from radalign.data.batches import ImageBatch, StudyBatch
+from radalign.nn.interaction import OrthogonalCrossAttention
+from radalign.nn.orthogonal import split_update
+from radalign.systems.base import create
+from radalign.systems.recipe import RecipeError
+
+CLIP = [
+    "backbones.vision={random={width=48, depth=4, heads=4, mlp_width=96, patch_px=8, image_px=32, projection=24}}",
+    "backbones.text={random={width=32, depth=2, heads=4, mlp_width=64, vocabulary=99, max_tokens=77, norm='pre',"
+    " causal=true, projection=24}}",
+    "data.size_px=32",
+    "data.slots=['current_frontal']",
+    'model.classes=["pneumonia", "normal", "effusion"]',
+]
+
+
+def shaken(*overrides):
+    """A system whose adapters do something: W_o is random instead of zero."""
+    system = create("nearl-clip", [*CLIP, *overrides])
+    torch.manual_seed(5)
+    for oca in (*system.vision_oca, *system.text_oca):
+        torch.nn.init.normal_(oca.out.weight, std=0.3)
+    torch.nn.init.normal_(system.prototypes)
+    return system
+
+
+def images(n, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (n, 1, 32, 32), dtype=torch.uint8, generator=generator)
+    return ImageBatch(pixels, torch.ones(n, 1, dtype=torch.bool))
+
+
+def test_at_clip_size_the_budget_is_1_46_million():
+    clip = [
+        "backbones.vision={random={width=768, depth=12, heads=12, mlp_width=3072, patch_px=16, image_px=224,"
+        " projection=512}}",
+        "backbones.text={random={width=512, depth=12, heads=8, mlp_width=2048, vocabulary=49408, max_tokens=77,"
+        " norm='pre', causal=true, projection=512}}",
+    ]
+    system = create("nearl-clip", clip)
+    parts = {
+        name: sum(p.numel() for p in getattr(system, name).parameters())
+        for name in ("vision_oca", "text_oca", "useformer")
+    }
+    assert parts == {"vision_oca": 442_368, "text_oca": 442_368, "useformer": 579_072}
+    assert system.trainable_report()["total"]["trainable"] == 1_463_808
+
+
+def test_the_start_is_exactly_the_frozen_towers():
+    system = create("nearl-clip", CLIP).eval()
+    with torch.no_grad():
+        frozen = system.vision(images(3).images)[:, 0]
+        expected = F.normalize(system.vision.projection(frozen), dim=-1)
+        assert torch.equal(system.encode_images(images(3)).global_, expected)
+        texts = system.tokenize(["no pneumonia", "a large effusion on the left"])
+        z = system.encode_texts(texts).global_
+        tokens = system.text(texts.input_ids, texts.attention_mask)
+        last = tokens[torch.arange(2), texts.attention_mask.sum(1) - 1]
+        assert torch.equal(z, F.normalize(system.text.projection(last), dim=-1))
+
+
+def test_the_novel_part_is_orthogonal_to_every_token():
+    torch.manual_seed(0)
+    oca = OrthogonalCrossAttention(48, 8, 16)
+    torch.nn.init.normal_(oca.out.weight)
+    f, z = torch.randn(3, 7, 48), torch.randn(3, 4, 16)
+    updated, _ = oca(f, z)
+    assert F.cosine_similarity(updated - f, f, dim=-1).abs().max() < 1e-6
+    parallel, novel = split_update(oca.update(f, z), f)
+    torch.testing.assert_close(parallel + novel, oca.update(f, z))
+
+
+@pytest.mark.parametrize("interaction", ["prototype", "instance"])
+def test_an_image_has_the_same_logits_alone_in_any_batch_and_in_any_order(interaction):
+    system = shaken(f'model.interaction="{interaction}"').eval()
+    batch = images(5)
+    with torch.no_grad():
+        together = system.logits(batch)
+        alone = torch.cat(
+            [system.logits(ImageBatch(batch.images[i : i + 1], batch.view_mask[:1])) for i in range(5)]
+        )
+        turned = system.logits(ImageBatch(batch.images.flip(0), batch.view_mask)).flip(0)
+    torch.testing.assert_close(alone, together, rtol=0, atol=2e-5)
+    torch.testing.assert_close(turned, together, rtol=0, atol=2e-5)
+
+
+def test_with_the_batch_as_context_an_image_does_depend_on_its_batch():
+    system = shaken('model.interaction="batch"', "model.allow_transductive=true").eval()
+    batch = images(5)
+    with torch.no_grad():
+        alone = system.logits(ImageBatch(batch.images[:1], batch.view_mask[:1]))
+        assert (alone - system.logits(batch)[:1]).abs().max() > 1e-3
+
+
+def test_the_batch_as_context_is_refused_at_evaluation():
+    with pytest.raises(RecipeError, match="depend on its batch"):
+        shaken('model.interaction="batch"').eval().logits(images(2))
+
+
+def test_another_class_set_replaces_the_prompts_and_keeps_the_prototypes():
+    system = shaken().eval()
+    before = system.prototypes.clone()
+    with torch.no_grad():
+        old = system.logits(images(2))
+        system.set_classes(("nodule", "fracture"))
+        assert system.logits(images(2)).shape == (2, 2)
+        system.set_classes(("pneumonia", "normal", "effusion"))
+        torch.testing.assert_close(system.logits(images(2)), old)
+    assert torch.equal(system.prototypes, before)
+
+
+def test_padding_of_the_prompts_changes_nothing():
+    system = shaken().eval()
+    with torch.no_grad():
+        one = system.encode_texts(system.tokenize(["no effusion"])).global_
+        two = system.encode_texts(
+            system.tokenize(["no effusion", "a much longer sentence about the heart"])
+        ).global_
+    torch.testing.assert_close(one[0], two[0], rtol=0, atol=1e-6)
+
+
+def labelled(system, n=4):
+    labels = torch.zeros(n, 3, dtype=torch.int8)
+    labels[torch.arange(n), torch.arange(n) % 3] = 1
+    return StudyBatch(images(n), system.tokenize(["x"] * n), labels=labels)
+
+
+@pytest.mark.parametrize("orthogonality", ["hard", "soft", "both", "none"])
+def test_training_classes_lowers_their_loss_and_moves_the_prototypes(orthogonality):
+    system = shaken(f'model.orthogonality="{orthogonality}"').train()
+    batch = labelled(system)
+    before = system.prototypes.clone()
+    optimizer = torch.optim.AdamW([p for p in system.parameters() if p.requires_grad], lr=2e-3)
+    losses = []
+    for _ in range(8):
+        terms = system.objectives(batch)
+        assert ("orthogonality" in terms) == (orthogonality in ("soft", "both"))
+        losses.append(terms["classification"].item())
+        optimizer.zero_grad()
+        system.total(terms).backward()
+        optimizer.step()
+    assert losses[-1] < losses[0]
+    assert not torch.equal(system.prototypes, before)
+
+
+def test_a_study_with_two_classes_is_refused():
+    system = create("nearl-clip", CLIP).train()
+    batch = labelled(system)
+    batch.labels[0, :2] = 1
+    with pytest.raises(RecipeError, match="exactly one present class"):
+        system.objectives(batch)
+
+
+def test_encoders_without_a_joint_space_get_heads_and_align_with_reports():
+    overrides = [
+        "backbones.vision={random={width=32, depth=4, heads=2, mlp_width=64, patch_px=8, image_px=32}}",
+        "backbones.text={random={width=24, depth=2, heads=2, mlp_width=64, vocabulary=99, max_tokens=64}}",
+        "data.size_px=32",
+    ]
+    system = create("nearl-align", overrides).train()
+    pixels = torch.randint(0, 256, (3, 2, 32, 32), dtype=torch.uint8)
+    mask = torch.tensor([[True, True], [True, False], [False, True]])
+    batch = StudyBatch(ImageBatch(pixels, mask), system.tokenize(["a b", "c d e", "f"]))
+    terms = system.objectives(batch)
+    system.total(terms).backward()
+    assert set(terms) == {"global_contrastive", "orthogonality"}
+    assert system.eval().encode_images(batch.images).global_.shape == (3, 128)
