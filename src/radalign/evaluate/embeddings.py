@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from radalign.data.read_slots import has_view
 from radalign.data.report_text import report_text
-from radalign.data.slots import slot_candidates
 from radalign.study import Manifest, Study
 
 if TYPE_CHECKING:
@@ -111,12 +111,7 @@ def embed(system: Embedder, manifest: Manifest, progress: Progress | None = None
 def evaluable(manifest: Manifest, system: Embedder, need_report: bool = True) -> list[Study]:
     """The studies with an image in a current slot of the system and, if needed, a report."""
     data = system.recipe.data
-
-    def seen(study: Study) -> bool:
-        slots = zip(data.slots, slot_candidates(study, manifest, data), strict=True)
-        return any(views and name.startswith("current") for name, views in slots)
-
-    return [s for s in manifest if seen(s) and (s.report.body or not need_report)]
+    return [s for s in manifest if has_view(s, manifest, data) and (s.report.body or not need_report)]
 
 
 def same_studies(named: Mapping[str, StudyEmbeddings]) -> StudyEmbeddings:

@@ -1,0 +1,160 @@
+"""CheXpert 5x200: image-to-text retrieval and 5-way zero-shot over 1,000 studies of five classes.
+
+    chexpert_5x200.csv    Path, CheXpert's label columns, Report Impression
+
+Image to text: 1,000 images, 1,000 cleaned impressions; P@k (k = 5, 10, 100) is the share of the top k reports
+of the image's class. Zero-shot: GLoRIA's 489 prompts, cleaned; class vector = unit(mean of the
+class's prompts); accuracy of the best cosine.
+
+| | paper | strict |
+|---|---|---|
+| class of a row | image to text: by row order, equal blocks | from the label columns |
+| own report | a candidate, and counts | hidden, with every report of the own patient |
+
+References:
+    GLoRIA (Huang et al., ICCV 2021); ALTA (arXiv:2506.08990), evaluation code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radalign.data.sources.csv_rows import read_csv
+from radalign.evaluate import chance, metrics
+from radalign.evaluate.bootstrap import Resamples
+from radalign.evaluate.comparison import Name, Number, compare, mean_number
+from radalign.evaluate.embeddings import Embedder, EvaluationError
+from radalign.evaluate.pooling import class_scores
+from radalign.evaluate.prompt_sets import PromptSet, load_prompts
+from radalign.evaluate.protocols.chexpert import FIVE, positives
+from radalign.evaluate.protocols.gloria_text import gloria_clean
+from radalign.evaluate.protocols.protocol import (
+    Options,
+    Protocol,
+    embed_frontals,
+    first_file,
+    frontal_studies,
+)
+from radalign.evaluate.provenance import sha256_of
+from radalign.evaluate.ranking import dot_products, rank_scores
+from radalign.evaluate.relevance import SameGroup
+from radalign.evaluate.results import Result
+from radalign.study import Study
+
+KS = (5, 10, 100)
+FILES = ("chexpert_5x200.csv", "chexpert-5x200.csv")
+IMPRESSION = "Report Impression"
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The 1,000 studies in the file's order.
+
+    Args:
+        studies: One frontal view each.
+        reports: Cleaned impressions.
+        classes: Index into `FIVE`, from the columns.
+        blocks: Index by row order, five equal blocks.
+    """
+
+    studies: list[Study]
+    reports: list[str]
+    classes: NDArray[np.int64]
+    blocks: NDArray[np.int64]
+
+
+def read(folder: Path) -> Cases:
+    """Read the list.
+
+    Raises:
+        EvaluationError: If a row has not exactly one of the five labels.
+    """
+    path = first_file(folder, FILES)
+    rows = list(read_csv(path, needs=("Path", IMPRESSION, *FIVE)))
+    classes = [_class_of(row) for row in rows]
+    return Cases(
+        frontal_studies(row["Path"] for row in rows),
+        [gloria_clean(row[IMPRESSION]) for row in rows],
+        np.array(classes, dtype=np.int64),
+        np.arange(len(rows)) * len(FIVE) // max(len(rows), 1),
+    )
+
+
+def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Result:
+    """Retrieval and zero-shot of every system."""
+    cases, prompts = read(folder), load_prompts("gloria-classes")
+    numbers: dict[tuple[str, str], dict[Name, Number]] = {}
+    for name, system in systems.items():
+        images = embed_frontals(system, cases.studies, folder, options)
+        reports = np.asarray(system.embed_texts(cases.reports), np.float32)
+        numbers[name, "image to text"] = _retrieval(images, reports, cases, options)
+        numbers[name, "zero-shot, 5 classes"] = _zero_shot(system, images, cases, prompts, options)
+    patients = [study.patient_id for study in cases.studies]
+    measures, gaps = compare(numbers, Resamples(patients, options.resamples, options.seed))
+    facts = {
+        "studies": len(patients), "patients": len(set(patients)),
+        "pooling": (options.pooling or prompts.pooling).value, "prompts_sha256": prompts.sha256,
+        "list_sha256": sha256_of("\n".join(study.id for study in cases.studies)),
+    }  # fmt: skip
+    return Result(PROTOCOL.name, options.mode, measures, gaps, facts, notes=_notes(cases, options))
+
+
+def _retrieval(
+    images: NDArray[np.float32], reports: NDArray[np.float32], cases: Cases, options: Options
+) -> dict[Name, Number]:
+    classes = (cases.blocks if options.mode == "paper" else cases.classes).tolist()
+    patients = [study.patient_id for study in cases.studies]
+    hidden = SameGroup(patients, patients) if options.mode == "strict" else None
+    ranked = rank_scores(dot_products(images, reports), {"": SameGroup(classes, classes)}, KS, hidden)[""]
+    return {(f"P@{k}", ""): mean_number(ranked.precision(k), chance.precision(ranked, k)) for k in KS}
+
+
+def _zero_shot(
+    system: Embedder, images: NDArray[np.float32], cases: Cases, prompts: PromptSet, options: Options
+) -> dict[Name, Number]:
+    embedded = [system.embed_texts([gloria_clean(p) for p in prompts.classes[name]]) for name in FIVE]
+    scores = class_scores(images, embedded, options.pooling or prompts.pooling)
+    predicted = scores.argmax(axis=1)
+    found: dict[Name, Number] = {
+        ("accuracy", ""): Number(metrics.accuracy(predicted, cases.classes), 1 / len(FIVE))
+    }
+    found["macro F1", ""] = Number(metrics.macro_f1(predicted, cases.classes))
+    for c, name in enumerate(FIVE):
+        if (cases.classes == c).any():
+            found["AUC", name] = Number(metrics.auc(scores[:, c], cases.classes == c), 0.5)
+    return found
+
+
+def _class_of(row: Mapping[str, str]) -> int:
+    present = [name for name in positives(row) if name in FIVE]
+    if len(present) != 1:
+        raise EvaluationError(
+            f"{row['Path']} has {len(present)} of the five labels; 5x200 needs exactly one (build it again)."
+        )
+    return FIVE.index(present[0])
+
+
+def _notes(cases: Cases, options: Options) -> tuple[str, ...]:
+    moved = int((cases.blocks != cases.classes).sum())
+    notes = ["Prompts are pooled from unit-length embeddings, because a system gives no others."]
+    if moved:
+        notes.append(
+            f"{moved} rows are not in the block of their label; paper mode counts them by row order."
+        )
+    if options.mode == "paper":
+        notes.append("A study's own report is among the candidates and counts.")
+    return tuple(notes)
+
+
+PROTOCOL = Protocol(
+    "chexpert-5x200",
+    "CheXpert 5x200 image-to-text and zero-shot",
+    "chexpert_5x200.csv (Path, the label columns, Report Impression) and the images.",
+    run,
+    "Classes by row order, own report counts.",
+)

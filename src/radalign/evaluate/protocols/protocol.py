@@ -1,0 +1,116 @@
+"""What every protocol is: a name, what its folder must hold, and a function that evaluates systems on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radalign.evaluate.embeddings import Embedder, EvaluationError, Progress
+from radalign.evaluate.pooling import Pooling
+from radalign.evaluate.results import Mode, Result
+from radalign.study import Manifest, Study, View
+
+_PATIENT = re.compile(r"patient(\d+)|/p(\d{8})(?:/|$)")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may choose.
+
+    Args:
+        mode: `paper` or `strict`.
+        pooling: How prompts are pooled; None takes the protocol's own way.
+        resamples: Bootstrap resamples.
+        seed: Of the bootstrap and of whatever the protocol draws.
+        progress: Wraps loops over batches.
+    """
+
+    mode: Mode = "strict"
+    pooling: Pooling | None = None
+    resamples: int = 1000
+    seed: int = 0
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One published evaluation.
+
+    Args:
+        name: As it is asked for.
+        title: As a table names it.
+        layout: What the folder must hold, one sentence.
+        run: Evaluates named systems on a folder.
+        paper: What `paper` mode does that `strict` mode does not, one sentence.
+    """
+
+    name: str
+    title: str
+    layout: str
+    run: Callable[[Mapping[str, Embedder], Path, Options], Result]
+    paper: str
+
+
+def frontal_studies(paths: Iterable[str], labels: Sequence[Mapping[str, int]] | None = None) -> list[Study]:
+    """One study with one frontal view per image path; the patient is read from the path where it names one.
+
+    >>> frontal_studies(["CheXpert-v1.0-small/train/patient00123/study2/view1_frontal.jpg"])[0].patient_id
+    'patient00123'
+    """
+    listed = list(paths)
+    known = labels or [{}] * len(listed)
+    return [
+        Study(path, patient_of(path), (View(path, "FRONTAL"),), labels=row)
+        for path, row in zip(listed, known, strict=True)
+    ]
+
+
+def patient_of(path: str) -> str:
+    """The patient that a CheXpert or MIMIC-CXR path names, else the path itself.
+
+    >>> patient_of("files/p10/p10000032/s50414267/02aa804e.jpg"), patient_of("x.png")
+    ('p10000032', 'x.png')
+    """
+    found = _PATIENT.search(path)
+    return found.group(0).strip("/") if found else path
+
+
+def embed_frontals(
+    system: Embedder, studies: Sequence[Study], root: Path, options: Options
+) -> NDArray[np.float32]:
+    """Embed studies whose paths start at `root`; an image that two studies share is read twice.
+
+    Raises:
+        EvaluationError: If a file is missing, naming the first.
+    """
+    missing = [s.views[0].path for s in studies if not (root / s.views[0].path).is_file()]
+    if missing:
+        raise EvaluationError(
+            f"{len(missing)} of {len(studies)} images are not under {root} (first: {missing[0]}); "
+            "give the folder that the paths of the protocol's lists start from."
+        )
+    unique = {s.id: s for s in studies}
+    manifest = Manifest(unique.values(), root)
+    rows = np.asarray(
+        system.embed_studies(list(unique.values()), manifest, progress=options.progress), np.float32
+    )
+    place = {study_id: i for i, study_id in enumerate(unique)}
+    return rows[[place[s.id] for s in studies]]
+
+
+def first_file(folder: Path, names: Iterable[str]) -> Path:
+    """The first of several possible files in a folder.
+
+    Raises:
+        EvaluationError: If none is there.
+    """
+    tried = list(names)
+    for name in tried:
+        if (folder / name).is_file():
+            return folder / name
+    raise EvaluationError(f"{folder} holds none of {', '.join(tried)}; put the benchmark's own list there.")
