@@ -1,4 +1,4 @@
-"""Geometry that a DICOM header states: the collimated field and the shape of a pixel."""
+"""Geometry that a DICOM header states: the collimated field, which way is up, the shape of a pixel."""
 
 from __future__ import annotations
 
@@ -6,29 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radalign.images.geometry import resize
-
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 
-def square_pixels(image: np.ndarray, header: Dataset) -> np.ndarray:
-    """Stretch the shorter-sampled side of [H, W] so that a pixel is as wide as it is high.
+def pixel_aspect(header: Dataset) -> float:
+    """Height of a pixel over its width; 1 when the header does not say or says nonsense.
 
     References:
         DICOM PS3.3 C.7.6.3.1.7 (Pixel Aspect Ratio: vertical over horizontal), 10.7.1.3 (Pixel Spacing).
-    """
-    ratio = pixel_aspect(header)
-    if abs(ratio - 1) < 0.01:
-        return image
-    height, width = image.shape
-    if ratio > 1:
-        return resize(image, max(1, round(height * ratio)), width)
-    return resize(image, height, max(1, round(width / ratio)))
-
-
-def pixel_aspect(header: Dataset) -> float:
-    """Height of a pixel over its width; 1 when the header does not say or says nonsense.
 
     >>> from pydicom.dataset import Dataset
     >>> header = Dataset()
@@ -42,6 +28,43 @@ def pixel_aspect(header: Dataset) -> float:
             ratio = float(value[0]) / float(value[1])
             return ratio if 0.1 <= ratio <= 10 else 1.0
     return 1.0
+
+
+def upright(image: np.ndarray, header: Dataset) -> tuple[np.ndarray, bool]:
+    """Turn an image so that it hangs as usual: head up, the patient's left on the right of a frontal view.
+
+    Only what the header states is undone: without Patient Orientation, or with oblique directions, nothing
+    is. A lateral is never mirrored, since both ways of facing are usual.
+
+    Args:
+        image: [H, W].
+        header: The data set; `PatientOrientation` names where the rows and where the columns lead.
+
+    Returns:
+        The image, and whether its rows became columns.
+
+    References:
+        DICOM PS3.3 C.7.6.1.1.1 (Patient Orientation).
+
+    >>> from pydicom.dataset import Dataset
+    >>> header = Dataset()
+    >>> header.PatientOrientation = ["R", "F"]
+    >>> upright(np.array([[1, 2], [3, 4]]), header)[0].tolist()
+    [[2, 1], [4, 3]]
+    """
+    value = header.get("PatientOrientation")
+    rows, columns = (str(code) for code in value) if value and len(value) == 2 else ("", "")
+    turned = rows in _UP_DOWN
+    if turned:
+        image, rows, columns = image.T, columns, rows
+    if columns not in _UP_DOWN or rows not in _SIDEWAYS:
+        return (image.T if turned else image), False
+    image = image[::-1] if columns == "H" else image
+    return (image[:, ::-1] if rows == "R" else image), turned
+
+
+_UP_DOWN = frozenset({"H", "F"})
+_SIDEWAYS = frozenset({"L", "R", "A", "P"})
 
 
 def crop_to_collimation(image: np.ndarray, header: Dataset) -> np.ndarray:

@@ -56,13 +56,8 @@ def fit_square(
     >>> fit_square(wide, 4, "pad").sum(axis=1).tolist()
     [0.0, 4.0, 4.0, 0.0]
     """
-    if mode == "stretch":
-        return resize(image, size_px, size_px)
-    if mode not in ("crop", "pad"):
-        raise ValueError(f"The geometry {mode!r} is unknown; use stretch, crop or pad.")
     height, width = inner_size(image.shape[:2], size_px, mode, original)
-    inner = resize(image, height, width)
-    return _centre_crop(inner, size_px) if mode == "crop" else _centre_pad(inner, size_px)
+    return centre(resize(image, height, width), size_px)
 
 
 def inner_size(
@@ -70,11 +65,18 @@ def inner_size(
 ) -> tuple[int, int]:
     """Height and width of the whole image when it is scaled to cover (`crop`) or to fit (`pad`) the square.
 
+    Raises:
+        ValueError: If the mode is unknown.
+
     >>> inner_size((100, 200), 50, "crop"), inner_size((100, 200), 50, "pad")
     ((50, 100), (25, 50))
     >>> inner_size((9, 9), 50, "pad", original=(2, 1))
     (25, 50)
     """
+    if mode == "stretch":
+        return size_px, size_px
+    if mode not in ("crop", "pad"):
+        raise ValueError(f"The geometry {mode!r} is unknown; use stretch, crop or pad.")
     height, width = shape
     if original is not None and all(original):
         width, height = original
@@ -83,13 +85,21 @@ def inner_size(
     return sides if mode == "pad" else (max(size_px, sides[0]), max(size_px, sides[1]))
 
 
-def _centre_crop(image: np.ndarray, size_px: int) -> np.ndarray:
-    top, left = (image.shape[0] - size_px) // 2, (image.shape[1] - size_px) // 2
-    return np.ascontiguousarray(image[top : top + size_px, left : left + size_px])
+def centre(image: np.ndarray, size_px: int) -> np.ndarray:
+    """Cut or fill each side to `size_px`, keeping the middle; what is filled is black.
 
-
-def _centre_pad(image: np.ndarray, size_px: int) -> np.ndarray:
+    >>> centre(np.ones((1, 4), np.float32), 2).tolist()
+    [[1.0, 1.0], [0.0, 0.0]]
+    """
+    if image.shape == (size_px, size_px):
+        return image
     square = np.zeros((size_px, size_px), np.float32)
-    top, left = (size_px - image.shape[0]) // 2, (size_px - image.shape[1]) // 2
-    square[top : top + image.shape[0], left : left + image.shape[1]] = image
+    (into_rows, from_rows), (into_columns, from_columns) = (_middle(side, size_px) for side in image.shape)
+    square[into_rows, into_columns] = image[from_rows, from_columns]
     return square
+
+
+def _middle(side: int, size_px: int) -> tuple[slice, slice]:
+    """Where the middle of a side goes in the square, and where it comes from."""
+    common, into, out_of = min(side, size_px), max(size_px - side, 0) // 2, max(side - size_px, 0) // 2
+    return slice(into, into + common), slice(out_of, out_of + common)

@@ -14,10 +14,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from radalign.images.dicom import Frame, check_size, read_frame
 from radalign.images.errors import ImageError
+from radalign.images.geometry import Fit, centre, inner_size, resize
+from radalign.images.shrink import shrink
 from radalign.images.window import Window
 
-__all__ = ["MAX_PIXELS", "ImageError", "is_dicom", "read_image"]
+__all__ = ["MAX_PIXELS", "ImageError", "is_dicom", "read_image", "read_square"]
 
 MAX_PIXELS = 100_000_000
 """The largest image that is read without being asked; radiographs have at most about 20 million."""
@@ -46,26 +49,68 @@ def read_image(
         max_pixels: Refuse larger images before decoding them.
 
     Returns:
-        float32 [H, W], 0..1, bright = dense; the first frame of several.
+        float32 [H, W], 0..1, bright = dense, pixels square; the first frame of several.
 
     Raises:
         ImageError: If the file is missing, empty, truncated, too large, or of no known kind.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            head = file.read(132)
-    except (FileNotFoundError, NotADirectoryError):
-        raise ImageError(f"There is no image at {path}; check the path and the manifest's root.") from None
-    except OSError as error:
-        raise ImageError(f"{path} cannot be opened ({error}); check its permissions.") from error
-    if not head:
-        raise ImageError(f"{path} is empty (0 bytes); fetch the file again.")
-    if is_dicom(head):
-        from radalign.images.dicom import read_dicom
+    frame = _open(Path(path), window, force_window, crop_collimation, max_pixels)
+    image = frame.greys(frame.stored)
+    height, width = upright_size(frame)
+    return resize(image, height, width)
 
-        return read_dicom(path, window, force_window, crop_collimation, max_pixels)
-    return _read_raster(path, window, max_pixels)
+
+def read_square(
+    path: str | Path,
+    size_px: int,
+    mode: Fit = "stretch",
+    original: tuple[int, int] | None = None,
+    window: Window = "dicom",
+    *,
+    force_window: bool = False,
+    crop_collimation: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> np.ndarray:
+    """Read a radiograph as a square: `geometry.fit_square(read_image(path), ...)`, several times faster.
+
+    Args:
+        path: The file.
+        size_px: Side of the square.
+        mode: See `radalign.images.geometry.fit_square`.
+        original: See `radalign.images.geometry.fit_square`.
+        window: See `read_image`.
+        force_window: See `read_image`.
+        crop_collimation: See `read_image`.
+        max_pixels: See `read_image`.
+
+    Returns:
+        float32 [size_px, size_px], 0..1, bright = dense.
+
+    Raises:
+        ImageError: As `read_image`.
+    """
+    frame = _open(Path(path), window, force_window, crop_collimation, max_pixels)
+    height, width = inner_size(upright_size(frame), size_px, mode, original)
+    if height > frame.stored.shape[0] or width > frame.stored.shape[1]:
+        return centre(resize(frame.greys(frame.stored), height, width), size_px)
+    return centre(shrink(frame.stored, frame.greys, height, width), size_px)
+
+
+def upright_size(frame: Frame) -> tuple[int, int]:
+    """Height and width of a frame once its pixels are square: the coarser side is stretched.
+
+    References:
+        DICOM PS3.3 C.7.6.3.1.7 (Pixel Aspect Ratio), 10.7.1.3 (Pixel Spacing).
+
+    >>> upright_size(Frame(np.zeros((10, 10)), np.asarray, aspect=2.0))
+    (20, 10)
+    """
+    height, width = frame.stored.shape
+    if abs(frame.aspect - 1) < 0.01:
+        return height, width
+    if frame.aspect > 1:
+        return max(1, round(height * frame.aspect)), width
+    return height, max(1, round(width / frame.aspect))
 
 
 def is_dicom(head: bytes) -> bool:
@@ -82,7 +127,22 @@ def is_dicom(head: bytes) -> bool:
     return head[:2] in _DICOM_GROUPS and head[3:4] == b"\x00"
 
 
-def _read_raster(path: Path, window: Window, max_pixels: int) -> np.ndarray:
+def _open(path: Path, window: Window, force_window: bool, crop_collimation: bool, max_pixels: int) -> Frame:
+    try:
+        with path.open("rb") as file:
+            head = file.read(132)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ImageError(f"There is no image at {path}; check the path and the manifest's root.") from None
+    except OSError as error:
+        raise ImageError(f"{path} cannot be opened ({error}); check its permissions.") from error
+    if not head:
+        raise ImageError(f"{path} is empty (0 bytes); fetch the file again.")
+    if is_dicom(head):
+        return read_frame(path, window, force_window, crop_collimation, max_pixels)
+    return _open_raster(path, window, max_pixels)
+
+
+def _open_raster(path: Path, window: Window, max_pixels: int) -> Frame:
     if not isinstance(window, str):
         raise ImageError(
             f"{path} is not DICOM, so a window in modality units means nothing; use window='percentile'."
@@ -93,7 +153,7 @@ def _read_raster(path: Path, window: Window, max_pixels: int) -> np.ndarray:
             image = Image.open(path)
         with image:
             check_size(path, image.width, image.height, max_pixels)
-            grey = _grey(ImageOps.exif_transpose(image), path)
+            frame = _raster_frame(ImageOps.exif_transpose(image), path)
     except Image.DecompressionBombError:
         raise ImageError(f"{path} has far more pixels than the limit; make it smaller first.") from None
     except UnidentifiedImageError:
@@ -104,20 +164,9 @@ def _read_raster(path: Path, window: Window, max_pixels: int) -> np.ndarray:
         raise
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise ImageError(f"{path} is broken ({error}); fetch the file again.") from error
-    return stretch(grey, 0.5, 99.5) if window == "percentile" else grey
-
-
-def check_size(path: Path, width_px: int, height_px: int, max_pixels: int) -> None:
-    """Refuse an image with more than `max_pixels`, before its pixels are decoded.
-
-    Raises:
-        ImageError: If it is larger.
-    """
-    if width_px * height_px > max_pixels:
-        raise ImageError(
-            f"{path} has {width_px} x {height_px} pixels, more than the limit of {max_pixels:,}; "
-            "make it smaller, or pass a larger max_pixels."
-        )
+    if window == "percentile":
+        return Frame(stretch(frame.greys(frame.stored), 0.5, 99.5), np.asarray)
+    return frame
 
 
 def stretch(image: np.ndarray, low_percent: float, high_percent: float) -> np.ndarray:
@@ -132,24 +181,24 @@ def stretch(image: np.ndarray, low_percent: float, high_percent: float) -> np.nd
     return np.asarray(np.clip((image - low) / (high - low), 0, 1), np.float32)
 
 
-def _grey(image: Image.Image, path: Path) -> np.ndarray:
+def _raster_frame(image: Image.Image, path: Path) -> Frame:
     if image.mode in _WIDE_MODES:
-        return _wide_grey(image, path)
+        return Frame(_wide_grey(image, path), lambda stored: np.asarray(stored, np.float32) / 65535)
     if image.mode == "F":
-        return _float_grey(image, path)
+        return Frame(_float_grey(image, path), np.asarray)
     if image.mode in {"P", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode in {"LA", "La", "RGBA", "RGBa"}:
         image = _over_black(image)
-    return np.asarray(image.convert("L"), np.float32) / 255
+    return Frame(np.asarray(image.convert("L")), lambda stored: np.asarray(stored, np.float32) / 255)
 
 
 def _wide_grey(image: Image.Image, path: Path) -> np.ndarray:
-    values = np.asarray(image, np.float32)
+    values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > 65535:
         raise ImageError(f"{path} has grey values {low:g} to {high:g}; convert it to 16 bits.")
-    return values / 65535
+    return values
 
 
 def _float_grey(image: Image.Image, path: Path) -> np.ndarray:

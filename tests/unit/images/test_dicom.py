@@ -196,3 +196,52 @@ def test_a_missing_codec_is_named_with_its_extra(write_dicom: Write, ramp: np.nd
 def test_a_very_large_dicom_is_refused_before_it_is_decoded(write_dicom: Write, ramp: np.ndarray) -> None:
     with pytest.raises(ImageError, match="16 x 16 pixels, more than the limit of 100;"):
         read_image(write_dicom(ramp), max_pixels=100)
+
+
+PICTURE = np.array([[10, 20, 30], [40, 50, 60]], np.uint8)  # head up, the patient's left on the right
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored"),
+    [
+        (["L", "F"], PICTURE),
+        (["R", "F"], PICTURE[:, ::-1]),
+        (["L", "H"], PICTURE[::-1]),
+        (["R", "H"], PICTURE[::-1, ::-1]),
+        (["F", "L"], PICTURE.T),
+        (["H", "L"], PICTURE[::-1].T),
+        (["F", "R"], PICTURE[:, ::-1].T),
+        (["A", "F"], PICTURE),
+        (["P", "F"], PICTURE),
+        (["P", "H"], PICTURE[::-1]),
+        (["FR", "L"], PICTURE),
+    ],
+)
+def test_a_stated_orientation_is_undone(
+    write_dicom: Write, orientation: list[str], stored: np.ndarray
+) -> None:
+    path = write_dicom(
+        np.ascontiguousarray(stored), PatientOrientation=orientation, WindowCenter=128, WindowWidth=256
+    )
+    np.testing.assert_allclose(read_image(path), PICTURE / 255, atol=1e-6)
+
+
+def test_turning_also_turns_the_shape_of_a_pixel(write_dicom: Write) -> None:
+    path = write_dicom(
+        np.zeros((10, 20), np.uint8), PatientOrientation=["F", "L"], PixelSpacing=["0.4", "0.2"]
+    )
+    assert read_image(path).shape == (20, 20)
+
+
+def test_twelve_bit_jpeg_is_refused_with_what_to_do(write_dicom: Write, ramp: np.ndarray) -> None:
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import JPEGExtended12Bit
+
+    path = write_dicom(ramp, BitsStored=12)
+    ds = pydicom.dcmread(path)
+    ds.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+    ds.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+    ds["PixelData"].VR = "OB"
+    ds.save_as(path)
+    with pytest.raises(ImageError, match="12-bit JPEG Extended; convert it first"):
+        read_image(path)
