@@ -105,7 +105,9 @@ def flow(text: str) -> str:
     >>> flow("1. Small effusion\n2. Normal heart.")
     'Small effusion. Normal heart.'
     """
-    if " ." in text or _LIST.search(text):
+    text = text.strip()
+    may_list = "\n" in text or " 2" in text or not text[:1].isalpha()
+    if " ." in text or (may_list and _LIST.search(text)):
         return " ".join(s if s[-1] in ".!?:;" else s + "." for s in split_sentences(text))
     return " ".join(text.split())
 

@@ -17,7 +17,7 @@ _SOFT = frozenset({
 _END = re.compile(r"[.!?]+[\"'”’)\]*]*(?=\s|$)|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•·–]|\(?\d{1,2}[.)])[ \t]+\S)")
 _BULLET = re.compile(r"^(?:(?:[-*•·–]|\(?\d{1,2}[.)])\s+)+(?=\S)")
 _NUMBER = re.compile(r"(?:^|(?<=\s))\(?(\d{1,2})[.)]\s+(?=[^\W\d_])")
-_WORD_BEFORE = re.compile(r"[\w.']+$")
+_LONGEST = 1 + max(map(len, _TITLES | _SOFT))
 _ONLY_MARKS = re.compile(r"[\W_]*$")
 
 
@@ -38,7 +38,8 @@ def split_sentences(text: str) -> list[str]:
     found = []
     for start, end in _spans(text):
         piece = text[start:end]
-        for sentence in _split_numbers(piece) if _NUMBER.search(piece) else (piece,):
+        numbered = ("." in piece[:-1] or ")" in piece) and _NUMBER.search(piece)
+        for sentence in _split_numbers(piece) if numbered else (piece,):
             tidy = _tidy(sentence)
             if tidy:
                 found.append(tidy)
@@ -58,10 +59,9 @@ def _spans(text: str) -> list[tuple[int, int]]:
 def _ends_sentence(text: str, start: int, mark: int, end: int) -> bool:
     if text[mark] != ".":
         return True
-    before = _WORD_BEFORE.search(text, max(start, mark - 12), mark)
-    if before is None:
+    word = text[max(start, mark - _LONGEST) : mark].replace("\n", " ").rpartition(" ")[2].lstrip("(")
+    if not word or len(word) >= _LONGEST:
         return True
-    word = before.group()
     lower = word.lower()
     following = text[end : end + 20].lstrip()[:1]
     if lower in _TITLES or (len(word) == 1 and word.isalpha() and word.isupper() and following.isupper()):

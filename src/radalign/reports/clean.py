@@ -1,0 +1,163 @@
+"""Report text made even: white space, marks, abbreviations, measurements, hedges and de-identification holes.
+
+Nothing is on by default that changes what the text says. The two options that do, `hedges="remove"` and
+`areas=True`, are those of one published method, and the first warns: "may have pneumonia" would become
+"pneumonia".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import warnings
+from dataclasses import dataclass
+from functools import cache
+
+from radalign.reports.lexicon import default_lexicon
+from radalign.reports.measures import normalise_measurements
+from radalign.reports.sections import flow
+from radalign.reports.terms import Terms, expand
+from radalign.study import Report
+
+HOLES = ("drop", "mark", "keep")
+HEDGES = ("keep", "mark", "remove")
+MEASUREMENTS = ("even", "keep", "mm", "cm")
+HOLE_MARK = "[removed]"
+HEDGE_MARK = "[unsure]"
+
+_MARKS = {
+    "“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "−": "-", "•": " ", "…": "...", "\u00ad": "",
+    "×": "x", "→": " to ", "≥": " at least ", "≤": " at most ", "~": " approximately ", "\u00a0": " ",
+    "·": " ",
+}  # fmt: skip
+_TRANSLATION = str.maketrans(_MARKS)
+_NOISE = re.compile(r"//+|\\+|\*+|#+(?!\d)|={2,}|-{2,}|\^+|\|+|<+|>+|\[\s*\]|\(\s*\)")
+_AMPERSAND = re.compile(r"\s*&\s*")
+# A substring test costs a hundredth of a regular expression: these say whether one is needed at all.
+_HOLE_SIGNS = ("XXX", "xxx", "__", "[**")
+_NOISE_SIGNS = ("//", "\\", "*", "#", "==", "--", "^", "|", "<", ">", "[", "( ", "()")
+_HOLE = re.compile(r"\[\*\*[^\]]*\*\*\]|\b(?:X{3,}|x{3,})\b|_{2,}")
+_TITLED = re.compile(rf"(?:\b(?:with|by|to)\s+)?\b(?:Drs?|Mrs?|Ms|Prof)\b\.?\s*(?:{_HOLE.pattern})")
+# A hole at the end of a phrase takes the words that led to it: "compared to XXXX," "on ___ at ___."
+_LED_TO = re.compile(
+    r"(?:\b(?:in\s+comparison\s+(?:to|with)|compar(?:ed|ison)\s+(?:to|with|is\s+made\s+(?:to|with))|dated?|on|"
+    r"at|to|of|from|with|by|and|or|the|an?|since|in|for|as|per|study|exam)\s+|"
+    rf"(?:{_HOLE.pattern})\s+)*(?:{_HOLE.pattern})(?=\s*(?:[.,;:!?)]|$))",
+    re.IGNORECASE,
+)
+_BEFORE_MARK = re.compile(r" ([.,;:!?)])")
+_REPEATED = re.compile(r"([.,;:!?])(?: ?[.,;:])+")
+_OPENING_MARKS = re.compile(r"^[.,;:]\s*")
+
+
+class HedgeWarning(UserWarning):
+    """Removing hedges turns what a report doubts into what it says."""
+
+
+@dataclass(frozen=True)
+class CleanOptions:
+    """What to make even; the defaults never change a meaning.
+
+    Args:
+        abbreviations: Whether to write abbreviations out where their meaning is clear.
+        measurements: `even` (one form, own unit), `mm`, `cm`, or `keep`.
+        areas: Whether "2 x 3 cm" becomes "6 cm2"; the shape is lost.
+        hedges: `keep`, `mark` (each is led by `[unsure]`), or `remove` (with a warning).
+        holes: De-identification holes (`XXXX`, `___`, `[** **]`): `drop`, `mark` as `[removed]`, or `keep`.
+        marks: Whether typographic marks and leftovers (`//`, bullets, curly quotes) are made plain.
+        lower: Whether to write everything in lower case.
+
+    Raises:
+        ValueError: If an option has an unknown value.
+    """
+
+    abbreviations: bool = True
+    measurements: str = "even"
+    areas: bool = False
+    hedges: str = "keep"
+    holes: str = "drop"
+    marks: bool = True
+    lower: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (("measurements", MEASUREMENTS), ("hedges", HEDGES), ("holes", HOLES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; use one of {', '.join(known)}.")
+        if self.hedges == "remove":
+            warnings.warn(
+                "Hedges are removed: what the report doubts will read as so; use hedges='mark' to keep it.",
+                HedgeWarning,
+                stacklevel=3,
+            )
+
+
+def clean_text(text: str, options: CleanOptions | None = None, terms: Terms | None = None) -> str:
+    """Make one text even.
+
+    >>> clean_text("Compared to XXXX, a 5-mm RUL nodule & no PTX.")
+    'a 5 mm right upper lobe nodule and no pneumothorax.'
+    >>> clean_text("May represent edema.", CleanOptions(hedges="mark"))
+    '[unsure] May represent edema.'
+    """
+    options = options or CleanOptions()
+    if options.holes != "keep" and any(mark in text for mark in _HOLE_SIGNS):
+        text = _HOLE.sub(HOLE_MARK, text) if options.holes == "mark" else _without_holes(text)
+    if options.marks:
+        text = _plain_marks(text)
+    if options.abbreviations:
+        text = expand(text, terms)
+    if options.measurements != "keep" or options.areas:
+        unit = options.measurements if options.measurements in {"mm", "cm"} else ""
+        text = normalise_measurements(text, unit, options.areas)
+    if options.hedges != "keep":
+        text = _hedged(text, options.hedges)
+    text = _tidy(text)
+    return text.lower() if options.lower else text
+
+
+def clean_report(report: Report, options: CleanOptions | None = None, terms: Terms | None = None) -> Report:
+    r"""Make every section of a report even; list numbers are removed as `flow` does.
+
+    >>> clean_report(Report(impression="1. No PTX\n2. Small effusion")).impression
+    'No pneumothorax. Small effusion.'
+    """
+    options = options or CleanOptions()
+    sections = (getattr(report, name) for name in Report.__dataclass_fields__)
+    return Report(*(clean_text(flow(text), options, terms) if text else "" for text in sections))
+
+
+def _plain_marks(text: str) -> str:
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text.translate(_TRANSLATION))
+    if any(sign in text for sign in _NOISE_SIGNS):
+        text = _NOISE.sub(" ", text)
+    return _AMPERSAND.sub(" and ", text) if "&" in text else text.replace("~", " approximately ")
+
+
+def _hedged(text: str, option: str) -> str:
+    pattern = _hedges()
+    if option == "mark":
+        return pattern.sub(lambda m: f"{HEDGE_MARK} {m.group()}", text)
+    return pattern.sub(" ", text)
+
+
+@cache
+def _hedges() -> re.Pattern[str]:
+    """The doubts of cues.toml that a finding follows or precedes, longest first."""
+    words = sorted(default_lexicon().doubts, key=len, reverse=True)
+    parts = (
+        r"\s+".join(re.escape(w) + ("s?" if w.isalpha() and len(w) > 3 else "") for w in p.split())
+        for p in words
+    )
+    return re.compile(rf"\b(?:{'|'.join(parts)})\b", re.IGNORECASE)
+
+
+def _without_holes(text: str) -> str:
+    return _HOLE.sub(" ", _LED_TO.sub(" ", _TITLED.sub(" ", text)))
+
+
+def _tidy(text: str) -> str:
+    text = " ".join(text.split())
+    text = _BEFORE_MARK.sub(r"\1", text)
+    text = _REPEATED.sub(r"\1", text)
+    return _OPENING_MARKS.sub("", text)

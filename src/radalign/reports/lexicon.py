@@ -1,0 +1,198 @@
+"""The words that assertions are made of: findings, structures and cues, read from TOML into one phrase tree.
+
+    findings.toml, devices.toml   what can be asserted        anatomy.toml   "heart" + "enlarged" ->
+    Cardiomegaly cues.toml                     "no", "possible", "new", "but", ...
+
+`match` turns a sentence into events: (kind, what it says), in the order of the sentence.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+Event = tuple[str, Any]
+
+_FILES = ("findings.toml", "devices.toml", "anatomy.toml", "cues.toml")
+_WORDS = re.compile(r"[a-z]+|[,;:()?/&]|\.(?!\d)")
+_IRREGULAR = {
+    "pneumothoraces": "pneumothorax", "atelectases": "atelectasis", "apices": "apex", "bullae": "bulla",
+    "metastases": "metastasis", "oedema": "edema", "tumour": "tumor", "tumours": "tumor",
+    "haemothorax": "hemothorax", "sulci": "sulcus", "granulomata": "granuloma", "vertebrae": "vertebra",
+    "emboli": "embolus", "masses": "mass", "bronchiectases": "bronchiectasis", "hila": "hilum",
+    "haemopneumothorax": "hemopneumothorax", "oedematous": "edematous", "visualised": "visualized",
+    "calibre": "caliber", "has": "has", "is": "is", "was": "was", "does": "does", "catheters": "catheter",
+    "processes": "process", "aneurysms": "aneurysm", "this": "this", "gases": "gas", "plus": "plus",
+    "his": "his", "less": "less", "versus": "versus", "vs": "vs", "as": "as", "goes": "go",
+    "biopsies": "biopsy", "thus": "thus", "its": "its", "yes": "yes", "us": "us",
+}  # fmt: skip
+_KEPT_ENDINGS = ("ss", "us", "is", "as")
+# cues.toml: [table] key -> kind of event
+_KINDS = {
+    ("negation", "before"): "N", ("negation", "before_resolved"): "N", ("negation", "after"): "P",
+    ("negation", "after_resolved"): "P", ("negation", "before_removed"): "N",
+    ("negation", "after_removed"): "P", ("unsure", "before"): "U", ("unsure", "after"): "V",
+    ("ignore", "before"): "I", ("terminators", "words"): "T", ("same", "before"): "S",
+    ("structure", "exists"): "E", ("structure", "verb"): "B", ("structure", "neutral"): "K",
+    ("structure", "with"): "W", ("structure", "starts"): "M", ("structure", "linking"): "Z",
+}  # fmt: skip
+_BOTH_WAYS = {frozenset("NP"): "n", frozenset("UV"): "u"}
+_MARKS = {
+    ",": ",",
+    ";": "T",
+    ".": "T",
+    "(": "T",
+    ")": "T",
+    ":": ":",
+    "and": "&",
+    "&": "&",
+    "or": "|",
+    "versus": "|",
+    "vs": "|",
+    "?": "?",
+}
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """All phrases as one tree over singular words.
+
+    Args:
+        tree: word -> subtree; the key "" of a subtree is the event of the phrase that ends there.
+        rules: structure -> attribute -> finding -> status.
+        parents: finding -> what it also counts as.
+        implies: finding -> the findings that stand for it.
+        names: The findings.
+        doubts: The hedges that lead a finding, as written.
+    """
+
+    tree: Mapping[str, Any]
+    rules: Mapping[str, Mapping[str, Mapping[str, str]]]
+    parents: Mapping[str, str]
+    implies: Mapping[str, tuple[str, ...]]
+    names: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def words_of(text: str) -> list[str]:
+    """Lower-case singular words and marks of a sentence; numbers say nothing here.
+
+    >>> words_of("No air-space opacities; 2.5 cm.")
+    ['no', 'air', 'space', 'opacity', ';', 'cm', '.']
+    """
+    known = _SINGULAR.get
+    return [known(word) or _singular(word) for word in _WORDS.findall(text.lower())]
+
+
+_SINGULAR: dict[str, str] = dict(_IRREGULAR)
+
+
+def _singular(word: str) -> str:
+    """The singular, remembered (few words make all reports; the memory is emptied when it grows large)."""
+    single = word
+    if len(word) > 3 and word.endswith("s") and not word.endswith(_KEPT_ENDINGS):
+        single = word[:-3] + "y" if word.endswith("ies") else word[:-1]
+    if len(_SINGULAR) > 50_000:
+        _SINGULAR.clear()
+        _SINGULAR.update(_IRREGULAR)
+    _SINGULAR[word] = single
+    return single
+
+
+def match(words: list[str], tree: Mapping[str, Any]) -> list[Event]:
+    """The events of a sentence; the longest phrase wins, words of no phrase vanish.
+
+    >>> match(words_of("there is no pleural effusion"), default_lexicon().tree)
+    [('E', ''), ('N', ''), ('F', 'Pleural Effusion')]
+    """
+    events: list[Event] = []
+    position, count, root = 0, len(words), tree.get
+    while position < count:
+        node = root(words[position])
+        position += 1
+        if node is None:
+            continue
+        found, end, step = node.get(""), position, position
+        while step < count:
+            node = node.get(words[step])
+            if node is None:
+                break
+            step += 1
+            if "" in node:
+                found, end = node[""], step
+        if found is not None:
+            events.append(found)
+            position = end
+    return events
+
+
+@cache
+def default_lexicon() -> Lexicon:
+    """The packaged lexicon, read once."""
+    folder = resources.files("radalign.reports")
+    return read_lexicon(folder.joinpath(name).read_text(encoding="utf-8") for name in _FILES)
+
+
+def read_lexicon(texts: Iterable[str]) -> Lexicon:
+    r"""Build a lexicon from TOML texts; a later text overrides an earlier one table by table.
+
+    Raises:
+        ValueError: If a phrase means two things that exclude each other.
+
+    >>> lexicon = read_lexicon(['[finding."Nodule"]\nphrases = ["nodule"]', '[negation]\nbefore = ["no"]'])
+    >>> match(words_of("No nodules"), lexicon.tree)
+    [('N', ''), ('F', 'Nodule')]
+    """
+    data: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        for table, content in tomllib.loads(text).items():
+            data.setdefault(table, {}).update(content)
+    findings, anatomy = data.get("finding", {}), data.get("anatomy", {})
+    tree: dict[str, Any] = {}
+    for mark, kind in _MARKS.items():
+        tree[mark] = {"": (kind, "")}
+    for phrase, event in _phrases(data):
+        _plant(tree, phrase, event)
+    return Lexicon(
+        tree=tree,
+        rules={key: {k: v for k, v in entry.items() if k != "phrases"} for key, entry in anatomy.items()},
+        parents={name: entry["parent"] for name, entry in findings.items() if "parent" in entry},
+        implies={name: tuple(entry["implies"]) for name, entry in findings.items() if "implies" in entry},
+        doubts=tuple(data.get("unsure", {}).get("before", ())),
+        names=tuple(name for name in findings if name and "implies" not in findings[name]),
+    )
+
+
+def _phrases(data: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[str, Event]]:
+    for (table, key), kind in _KINDS.items():
+        says = "better" if key.endswith("_resolved") else ""
+        yield from ((phrase, (kind, says)) for phrase in data.get(table, {}).get(key, ()))
+    for change, phrases in data.get("change", {}).items():
+        yield from ((phrase, ("C", change)) for phrase in phrases)
+    for attribute, phrases in data.get("attribute", {}).items():
+        yield from ((phrase, ("Q", attribute)) for phrase in phrases)
+    for key, entry in data.get("anatomy", {}).items():
+        yield from ((phrase, ("A", key)) for phrase in entry["phrases"])
+    for name, entry in data.get("finding", {}).items():
+        yield from ((phrase, ("F", name) if name else ("", "")) for phrase in entry["phrases"])
+
+
+def _plant(tree: dict[str, Any], phrase: str, event: Event) -> None:
+    node = tree
+    for word in words_of(phrase):
+        node = node.setdefault(word, {})
+    old = node.get("")
+    if old is None or old == event:
+        node[""] = event
+        return
+    kind = old[0] if old[0] == event[0] else _BOTH_WAYS.get(frozenset((old[0], event[0])))
+    if kind is None or (kind == old[0] and kind in "FACQ"):
+        raise ValueError(
+            f"The phrase {phrase!r} means both {old} and {event}; keep it in one place of the lexicon."
+        )
+    node[""] = (kind, old[1] or event[1])

@@ -1,0 +1,124 @@
+"""How far the words around a finding reach: forward, backward, over lists, up to the next statement.
+
+Events are those of `lexicon.match`, one clause at a time. Kinds: F finding, A structure, Q attribute; N, U,
+I, S (negation, doubt, ignore, "no change in") reach forward; P, V reach back; n, u, C reach either way;
+B verb, K neutral predicate ("is seen"), E "there is", W "with", Z "consistent with", M a word that opens a
+statement; , & | joints.
+"""
+
+from __future__ import annotations
+
+from radalign.reports.lexicon import Event
+
+JOINTS = frozenset(",&|")
+TARGETS = frozenset("FAQ")
+_OPENERS = frozenset("MEWNUZnIS")
+_PREDICATES = frozenset("BEKPNVCQnuUS")
+_STOPS_BACK = frozenset("EBKTPVNISZ")
+
+
+def clauses(events: list[Event]) -> list[list[Event]]:
+    """Cut at terminators; a colon after a bare finding or structure is its verb ("Pneumothorax: none").
+
+    >>> [len(c) for c in clauses([("F", "Edema"), ("T", ""), ("N", ""), ("F", "Mass")])]
+    [1, 2]
+    """
+    out: list[list[Event]] = [[]]
+    for event in events:
+        kind = event[0]
+        if kind == "T":
+            out.append([])
+        elif kind == ":":
+            if out[-1] and all(k in "FAM,&|" for k, _ in out[-1]):
+                out[-1].append(("B", ":"))
+            else:
+                out.append([])
+        elif kind:
+            out[-1].append(event)
+    return [clause for clause in out if clause]
+
+
+def forward(clause: list[Event], cue: int) -> list[int]:
+    """Indices of the findings, structures and attributes that a cue before them reaches.
+
+    "No effusion, consolidation or edema" reaches all three; "No effusion, small nodule" only the first.
+    """
+    reached: list[int] = []
+    last_or = _last_or(clause, cue)
+    for j in range(cue + 1, len(clause)):
+        kind = clause[j][0]
+        if kind in TARGETS:
+            reached.append(j)
+        elif (
+            kind in "EN"
+            or (reached and kind in "BKWZPV")
+            or (kind in JOINTS and j >= last_or and kind != "|" and opens_statement(clause, j + 1))
+        ):
+            break
+    return reached
+
+
+def _last_or(clause: list[Event], cue: int) -> int:
+    """The last "or" of the list that the cue opens, -1 if none."""
+    last = -1
+    for j in range(cue + 1, len(clause)):
+        kind = clause[j][0]
+        if kind == "|":
+            last = j
+        elif kind in "EBKNWZ" or (kind == "C" and clause[j - 1][0] == ","):
+            break
+    return last
+
+
+def opens_statement(clause: list[Event], start: int) -> bool:
+    """Whether what follows a comma or "and" is a statement of its own rather than the next item of a list."""
+    for j in range(start, len(clause)):
+        kind = clause[j][0]
+        if kind in JOINTS:
+            if j == start:
+                continue
+            return False
+        if kind in _OPENERS or kind == "C":
+            return True
+        if kind in "BQPV" and j > start:
+            return True
+    return False
+
+
+def backward(clause: list[Event], cue: int) -> list[int]:
+    """Indices of the findings and structures that a cue behind them reaches: the subject of its predicate.
+
+    "Effusion and edema have resolved" reaches both; "There is an effusion, and the edema has resolved" one.
+    """
+    reached: list[int] = []
+    own = "BKUMCunWQ" if clause[cue][0] in "PV" else "BKUMCunWQ,&"  # "mild and improving" is one predicate
+    j = cue - 1
+    while j >= 0 and clause[j][0] in own:
+        j -= 1
+    while j >= 0:
+        kind = clause[j][0]
+        if kind in "FA":
+            reached.append(j)
+        elif kind in _STOPS_BACK or (kind in JOINTS and _is_full(clause, j)):
+            break
+        j -= 1
+    return reached
+
+
+def _is_full(clause: list[Event], joint: int) -> bool:
+    """Whether the words before a joint are already a statement."""
+    return any(clause[m][0] in _PREDICATES for m in range(joint))
+
+
+def either_way(clause: list[Event], cue: int) -> list[int]:
+    """Forward when a finding follows at once ("stable effusion"), else backward ("effusion, stable")."""
+    after_verb = cue > 0 and clause[cue - 1][0] in "BK" and any(k in "FA" for k, _ in clause[:cue])
+    j = cue + 1
+    while j < len(clause) and clause[j][0] in "MCUQnu&|":
+        if clause[j][0] in "&|" and (j + 1 >= len(clause) or clause[j + 1][0] not in "CU"):
+            break
+        j += 1
+    follows = j < len(clause) and clause[j][0] in "FA"
+    if not follows and not backward(clause, cue):
+        return forward(clause, cue)
+    return forward(clause, cue) if follows and not after_verb else backward(clause, cue)

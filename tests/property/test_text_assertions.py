@@ -1,0 +1,56 @@
+"""Whatever the list, the case or the order: a negation reaches every item, and nothing else changes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radalign.reports.assertions import CHANGES, STATUSES, assert_report, assert_sentence
+
+FINDINGS = (
+    "pneumothorax",
+    "pleural effusion",
+    "consolidation",
+    "edema",
+    "nodule",
+    "fracture",
+    "scoliosis",
+    "hernia",
+)
+LISTS = st.lists(st.sampled_from(FINDINGS), min_size=1, max_size=5, unique=True)
+SENTENCES = st.lists(
+    st.sampled_from(["no", "possible", "new", "effusion", "edema", ",", "and", "or", "but", "is", "stable",
+                     "heart", "normal", "there is",
+                     "has resolved", "with", "cannot exclude", ":", "lungs", "clear", "small",
+                     "not seen", "?"]),
+    max_size=14,
+).map(" ".join)  # fmt: skip
+
+
+def listed(items: list[str], last: str) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])}{last}{items[-1]}"
+
+
+@given(
+    LISTS, st.sampled_from([" or ", ", or ", " and "]), st.sampled_from(["No ", "There is no ", "Without "])
+)
+def test_a_negated_list_is_absent_throughout(items: list[str], last: str, opening: str) -> None:
+    found = assert_sentence(opening + listed(items, last) + ".")
+    assert [a.status for a in found] == ["absent"] * len(items)
+
+
+@given(LISTS, LISTS)
+def test_but_ends_a_negation(denied: list[str], seen: list[str]) -> None:
+    found = assert_sentence(f"No {listed(denied, ' or ')}, but there is {listed(seen, ' and ')}.")
+    assert sum(a.status == "present" for a in found) == len(seen)
+
+
+@given(SENTENCES)
+def test_reading_never_fails_and_case_does_not_matter(sentence: str) -> None:
+    found = assert_sentence(sentence)
+    assert assert_sentence(sentence.upper()) == found
+    assert len({a.finding for a in found}) == len(found)
+    assert all(a.status in STATUSES and a.change in ("", *CHANGES) for a in found)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read(text: str) -> None:
+    assert_report(text)

@@ -1,0 +1,125 @@
+"""Assertions: conventions, merging, labels, and the hand-labelled sets."""
+
+import pytest
+
+from radalign.reports.assertions import Assertion, assert_report, assert_sentence, labels_of, with_parents
+from radalign.reports.lexicon import default_lexicon, match, read_lexicon, words_of
+from radalign.reports.scoring import agreement, read_labelled
+from radalign.study import Report
+
+
+def said(sentence: str) -> set[str]:
+    return {" ".join(a).strip() for a in assert_sentence(sentence)}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("FINDINGS: No pneumothorax.", {"Pneumothorax absent"}),
+        ("no effusion, pneumothorax or consolidation", {"Pleural Effusion absent", "Pneumothorax absent",
+                                                        "Consolidation absent"}),
+        ("Lungs without edema", {"Edema absent"}),
+        ("Free of effusion", {"Pleural Effusion absent"}),
+        ("No change in effusion", {"Pleural Effusion present same"}),
+        ("Pneumonia cannot be excluded", {"Pneumonia unsure"}),
+        ("No edema, but a new effusion", {"Edema absent", "Pleural Effusion present new"}),
+        ("The effusion is not seen", {"Pleural Effusion absent"}),
+        ("The effusion has resolved", {"Pleural Effusion absent better"}),
+        ("Pneumothorax: none", {"Pneumothorax absent"}),
+        ("The ETT has been removed", {"Endotracheal Tube absent"}),
+        ("Hydropneumothorax", {"Pneumothorax present", "Pleural Effusion present"}),
+        ("Evaluate for pneumonia", set()),
+        ("The right lung is clear", set()),
+        ("", set()),
+    ],
+)  # fmt: skip
+def test_conventions(sentence: str, expected: set[str]) -> None:
+    assert said(sentence) == expected
+
+
+def test_negation_on_unseen_sentences_reaches_the_promise() -> None:
+    assert agreement(read_labelled("held_out")).statuses["absent"].f1 >= 0.95
+
+
+def test_the_development_half_is_read_as_it_was_built() -> None:
+    result = agreement(read_labelled("development"))
+    assert min(score.f1 for score in (*result.statuses.values(), *result.changes.values())) >= 0.99, (
+        result.misses
+    )
+
+
+def test_the_two_halves_share_no_sentence_and_are_large_enough() -> None:
+    halves = [{item.sentence for item in read_labelled(half)} for half in ("development", "held_out")]
+    assert not halves[0] & halves[1]
+    assert sum(map(len, halves)) >= 300
+    assert min(map(len, halves)) >= 150
+
+
+def test_every_label_of_the_sets_is_a_finding_of_the_lexicon() -> None:
+    names = {
+        a.finding for half in ("development", "held_out") for i in read_labelled(half) for a in i.assertions
+    }
+    assert names <= set(default_lexicon().names)
+
+
+def test_present_outweighs_unsure_outweighs_absent() -> None:
+    report = Report(
+        findings="No consolidation. Possible edema. No effusion.", impression="Edema is unlikely. Effusion."
+    )
+    statuses = {name: a.status for name, a in assert_report(report).items()}
+    assert statuses == {"Consolidation": "absent", "Edema": "unsure", "Pleural Effusion": "present"}
+
+
+def test_no_finding_gives_way_to_pathology_but_not_to_devices() -> None:
+    assert labels_of("No acute cardiopulmonary process. Small nodule.") == {"Nodule": 1, "Lung Lesion": 1}
+    assert labels_of("PICC in the SVC. No acute disease.") == {
+        "Central Line": 1,
+        "No Finding": 1,
+        "Support Devices": 1,
+    }
+    assert labels_of("Heart size is normal. Lungs are clear.")["No Finding"] == 1
+    assert "No Finding" not in labels_of("No pneumothorax.")
+
+
+def test_parents_follow_presence_and_doubt_but_not_absence() -> None:
+    lexicon = default_lexicon()
+    found = with_parents(
+        {"Nodule": Assertion("Nodule", "unsure"), "Mass": Assertion("Mass", "absent")}, lexicon
+    )
+    assert found["Lung Lesion"].status == "unsure"
+    assert "Lung Lesion" not in with_parents({"Mass": Assertion("Mass", "absent")}, lexicon)
+
+
+def test_the_whole_text_counts_when_there_are_no_sections() -> None:
+    assert labels_of(Report(text="Large effusion.")) == {"Pleural Effusion": 1}
+    assert labels_of(Report(findings="Clear heart border.", indication="Effusion?")) == {"Cardiomegaly": 0}
+
+
+def test_a_lexicon_of_ones_own() -> None:
+    mine = read_lexicon(
+        ['[finding."Sponge"]\nphrases = ["gossypiboma", "retained sponge"]', '[negation]\nbefore = ["no"]']
+    )
+    assert assert_sentence("No retained sponges.", mine) == (Assertion("Sponge", "absent"),)
+    assert assert_sentence("No effusion.", mine) == ()
+
+
+def test_a_phrase_with_two_meanings_is_refused() -> None:
+    with pytest.raises(ValueError, match="'Edema' means both"):
+        read_lexicon(['[finding."A"]\nphrases = ["edema"]\n[finding."B"]\nphrases = ["Edema"]'])
+
+
+def test_matching_equals_a_slow_search_for_the_longest_phrase() -> None:
+    phrases = {"pleural effusion": "A", "effusion": "B", "pleural": "C", "pleural effusion on left": "D"}
+    lexicon = read_lexicon(f'[finding."{name}"]\nphrases = ["{phrase}"]' for phrase, name in phrases.items())
+    words = words_of("pleural effusion on right pleural effusion on left effusion pleural effusion")
+
+    def slow() -> list[tuple[str, str]]:
+        out, i = [], 0
+        while i < len(words):
+            fits = [p for p in phrases if words[i : i + len(p.split())] == p.split()]
+            best = max(fits, key=len, default="")
+            out += [("F", phrases[best])] if best else []
+            i += len(best.split()) or 1
+        return out
+
+    assert match(words, lexicon.tree) == slow() == [("F", n) for n in "ADBA"]
