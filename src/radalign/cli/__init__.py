@@ -15,8 +15,8 @@ import typer
 # verb -> "module:attribute". A function is a verb, a typer app is a family of verbs.
 VERBS = {
     "data": "data:app",
-#    "train": "train:train",
-#    "evaluate": "evaluate:evaluate",
+    "train": "train:train",
+    "evaluate": "evaluate:evaluate",
 #    "index": "index:index",
 #    "search": "search:search",
     "recipes": "recipes:recipes",

@@ -28,15 +28,14 @@ from radalign.nn.fusion import mean_over_views, spread_over_slots
 from radalign.nn.heads import ProjectionHead
 from radalign.nn.masking import foreground_keep, random_keep
 from radalign.objectives.contrastive import global_contrastive
-from radalign.objectives.gather import gather_agreement, gather_embeddings
+from radalign.objectives.gather import gather, gather_agreement, gather_embeddings
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
 from radalign.objectives.published import Pairing, global_attraction, local_attraction, variance_hinge
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
 from radalign.systems.recipe import Recipe
-from radalign.systems.warm_start import WarmMaps
+from radalign.systems.warm_start import ImageFeatures, TextFeatures, WarmMaps
 
-LOG_SCALE_START = math.log(1 / 0.07)
 LOG_SCALE_MOST = math.log(100)
 
 
@@ -74,6 +73,13 @@ class ClinVLASettings(Settings):
     local_pairing: Pairing = Field("attention", description="Pairing of the published local objective (I2).")
     warm_start: Literal["none", "cca"] = Field(
         "none", description="`cca`: heads start from the canonical correlation of the frozen features."
+    )
+    warm_folds: int = Field(5, ge=0, le=20, description="Parts for cross-fitting the warm start; 0 = none.")
+    train_maps: bool = Field(
+        False, description="Whether the warm start's maps train too; they overfit at once."
+    )
+    scale_start: float = Field(
+        1 / 0.07, gt=1, le=100, description="Start of the learned inverse temperatures."
     )
     train_backbones: bool = Field(False, description="Full fine-tuning: every backbone parameter trains too.")
     language_lr_share: float = Field(
@@ -115,9 +121,12 @@ class ClinVLA(System):
         self.image_local_head = ProjectionHead(self.vision.width, s.embedding_width)
         self.text_global_head = ProjectionHead(self.text.width, s.embedding_width)
         self.text_local_head = ProjectionHead(self.text.width, s.embedding_width)
-        self.log_scales = nn.Parameter(torch.full((4,), LOG_SCALE_START))  # global; local: patch, word, logit
-        self.maps_head = WarmMaps(self, len(recipe.data.slots)) if s.warm_start == "cca" else None
-        if self.maps_head is not None:
+        self.log_scales = nn.Parameter(
+            torch.full((4,), math.log(s.scale_start))
+        )  # global; local: patch, word, logit
+        self.maps_head = None
+        if s.warm_start == "cca":
+            self.maps_head = WarmMaps(self, len(recipe.data.slots), s.warm_folds, s.train_maps)
             self.maps_head.silence(self.image_global_head, self.text_global_head)
         if s.train_backbones:
             self.requires_grad_(True)
@@ -136,37 +145,47 @@ class ClinVLA(System):
 
     def encode_images(self, images: ImageBatch) -> Embeddings:
         """Embed studies: global [B, E]; local [B, V * K, E] over the kept patches of all slots."""
-        z, local, mask = self._project_images(images)
-        return Embeddings(F.normalize(z.float(), dim=-1), F.normalize(local.float(), dim=-1), mask)
+        features, local, mask = self._look(images)
+        z = F.normalize(self._image_point(features).float(), dim=-1)
+        return Embeddings(z, F.normalize(local.float(), dim=-1), mask)
 
     def encode_texts(self, texts: TextBatch) -> Embeddings:
         """Embed texts: global [B, E]; local [B, L - 1, E] over the tokens after CLS."""
-        z, local, mask = self._project_texts(texts)
-        return Embeddings(F.normalize(z.float(), dim=-1), F.normalize(local.float(), dim=-1), mask)
+        features, local, mask = self._read(texts)
+        z = F.normalize(self._text_point(features).float(), dim=-1)
+        return Embeddings(z, F.normalize(local.float(), dim=-1), mask)
 
-    def _project_images(self, images: ImageBatch) -> tuple[Tensor, Tensor, Tensor]:
+    def _look(self, images: ImageBatch) -> tuple[ImageFeatures, Tensor, Tensor]:
+        """Head output and features of studies; local [B, V * K, E], not normalised, and its mask."""
         present = images.view_mask  # [B, V]
         views = images.images[present][:, None]  # [N, 1, H, W]: only what is there
         tokens = self.vision(views, self._keep(views))  # [N, 1 + K, D]
         both = torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)  # [N, 2 D]
         pooled = both if self.settings.image_pool == "cls+patches" else tokens[:, 0]
-        z = self.image_global_head(mean_over_views(pooled, present))
-        if self.maps_head is not None:
-            z = z + self.maps_head.image(both, present)
+        head = self.image_global_head(mean_over_views(pooled, present))
         local = spread_over_slots(self.image_local_head(tokens[:, 1:]), present)  # [B, V, K, E]
         mask = present[:, :, None].expand(local.shape[:3])  # [B, V, K]
-        return z, local.flatten(1, 2), mask.flatten(1, 2)  # [B, E], [B, V * K, E], [B, V * K]
+        return ImageFeatures(head, both, present), local.flatten(1, 2), mask.flatten(1, 2)
 
-    def _project_texts(self, texts: TextBatch) -> tuple[Tensor, Tensor, Tensor]:
-        tokens, mask = (
-            self.text(texts.input_ids, texts.attention_mask),
-            texts.attention_mask,
-        )  # [B, L, D], [B, L]
+    def _read(self, texts: TextBatch) -> tuple[TextFeatures, Tensor, Tensor]:
+        """Head output and mean token of texts; local [B, L - 1, E], not normalised, and its mask."""
+        tokens = self.text(texts.input_ids, texts.attention_mask)  # [B, L, D]
+        mask = texts.attention_mask
         mean = tokens.sum(1) / mask.sum(1, keepdim=True)  # [B, D]; padding rows are zero
-        z = self.text_global_head(mean if self.settings.text_pool == "mean" else tokens[:, 0])
-        if self.maps_head is not None:
-            z = z + self.maps_head.text(mean)
-        return z, self.text_local_head(tokens[:, 1:]), mask[:, 1:]
+        head = self.text_global_head(mean if self.settings.text_pool == "mean" else tokens[:, 0])
+        return TextFeatures(head, mean), self.text_local_head(tokens[:, 1:]), mask[:, 1:]
+
+    def _image_point(self, features: ImageFeatures) -> Tensor:
+        if self.maps_head is None:
+            return features.head
+        mapped: Tensor = self.maps_head.image(features.rows, features.present)
+        return features.head + mapped
+
+    def _text_point(self, features: TextFeatures) -> Tensor:
+        if self.maps_head is None:
+            return features.head
+        mapped: Tensor = self.maps_head.text(features.mean)
+        return features.head + mapped
 
     def _keep(self, views: Tensor) -> Tensor | None:
         if not self.training or not self.settings.mask_ratio:
@@ -180,37 +199,41 @@ class ClinVLA(System):
 
     def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
         """The recipe's terms of a batch; contrastive ones see the batches of all processes."""
-        z_img, patches, patch_mask = self._project_images(batch.images)
-        z_txt, words, word_mask = self._project_texts(batch.texts)
-        z_img, z_txt = F.normalize(z_img.float(), dim=-1), F.normalize(z_txt.float(), dim=-1)
+        image, patches, patch_mask = self._look(batch.images)
+        text, words, word_mask = self._read(batch.texts)
+        local = (patches, patch_mask, words, word_mask)
+        z_img = F.normalize(self._image_point(image).float(), dim=-1)
+        z_txt = F.normalize(self._text_point(text).float(), dim=-1)
         terms: dict[str, Tensor] = {}
-        if self.weight("global_contrastive") or self.weight("local_contrastive"):
-            terms |= self._contrastive(batch.same, (z_img, patches, patch_mask), (z_txt, words, word_mask))
+        if self.weight("global_contrastive"):
+            terms["global_contrastive"] = self._global(batch, image, text, z_img, z_txt)
+        if self.weight("local_contrastive"):
+            terms["local_contrastive"] = self._local(batch, z_img, z_txt, local)
         if self.weight("global_attraction"):
             terms["global_attraction"] = global_attraction(z_img, z_txt)
         if self.weight("local_attraction"):
-            pairing = self.settings.local_pairing
-            terms["local_attraction"] = local_attraction(patches, patch_mask, words, word_mask, pairing)
+            terms["local_attraction"] = local_attraction(*local, self.settings.local_pairing)
         if self.weight("variance"):
             terms["variance"] = variance_hinge(z_img) + variance_hinge(z_txt)
         return terms
 
-    def _contrastive(
-        self, same: Tensor | None, img: tuple[Tensor, Tensor, Tensor], txt: tuple[Tensor, Tensor, Tensor]
-    ) -> dict[str, Tensor]:
-        images, texts = gather_embeddings(Embeddings(*img)), gather_embeddings(Embeddings(*txt))
-        same = gather_agreement(same)
-        terms: dict[str, Tensor] = {}
-        if self.weight("global_contrastive"):
-            terms["global_contrastive"] = global_contrastive(
-                images.global_, texts.global_, self.log_scales[0], same
-            )
-        if self.weight("local_contrastive"):
-            scales = LocalScales(*self.log_scales[1:].exp())
-            sides = (images.local, images.mask, texts.local, texts.mask)
-            how = self.settings.local_aggregation
-            terms["local_contrastive"] = local_contrastive(*sides, scales, same, how)  # type: ignore[arg-type]
-        return terms
+    def _global(
+        self, batch: StudyBatch, image: ImageFeatures, text: TextFeatures, z_img: Tensor, z_txt: Tensor
+    ) -> Tensor:
+        scale = self.log_scales[0]
+        if self.maps_head is not None and len(self.maps_head.folds) and batch.study_ids:
+            return self.maps_head.cross_fitted(image, text, batch.study_ids, scale, batch.same)
+        return global_contrastive(gather(z_img), gather(z_txt), scale, gather_agreement(batch.same))
+
+    def _local(
+        self, batch: StudyBatch, z_img: Tensor, z_txt: Tensor, local: tuple[Tensor, Tensor, Tensor, Tensor]
+    ) -> Tensor:
+        images = gather_embeddings(Embeddings(z_img, local[0], local[1]))
+        texts = gather_embeddings(Embeddings(z_txt, local[2], local[3]))
+        scales = LocalScales(*self.log_scales[1:].exp())
+        sides = (images.local, images.mask, texts.local, texts.mask)
+        how = self.settings.local_aggregation
+        return local_contrastive(*sides, scales, gather_agreement(batch.same), how)  # type: ignore[arg-type]
 
     def after_step(self) -> None:
         """Keep every scale between 1 and 100."""

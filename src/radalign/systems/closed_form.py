@@ -76,7 +76,7 @@ class ClosedForm(System):
 
     def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
         """Compute the maps from the training studies."""
-        rows, present, texts = training_features(self, manifest, progress)
+        _, rows, present, texts = training_features(self, manifest, progress)
         s = self.settings
         if s.method == "cca":
             penalties = (s.image_penalty, s.text_penalty)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from radalign.nn.maps import SlotMap, UnitMap
 from radalign.nn.text import TextEncoder
 from radalign.nn.vision import VisionEncoder
 from radalign.objectives.closed_form import canonical_maps
+from radalign.objectives.gather import gather, gather_agreement
 from radalign.study import Manifest, Study
 
 if TYPE_CHECKING:
@@ -24,22 +26,38 @@ if TYPE_CHECKING:
 IMAGE_PENALTY, TEXT_PENALTY, POWER = 2.0, 0.05, 1.5
 
 
-class WarmMaps(nn.Module):
-    """Two linear maps beside a system's heads; before the first step they alone decide the embedding.
-
-    Args:
-        system: Gives the widths of both backbones and of the joint space.
-        slots: V.
+class MapPair(nn.Module):
+    """One linear map per side.
 
     Attributes:
         image: CLS and mean patch of every slot, standardised, to E.
         text: Mean token, unit length, centred, to E.
     """
 
-    def __init__(self, system: System, slots: int) -> None:
+    def __init__(self, slots: int, image_width: int, text_width: int, out: int) -> None:
         super().__init__()
-        self.image = SlotMap(slots, 2 * system.vision.width, system.width)
-        self.text = UnitMap(system.text.width, system.width)
+        self.image = SlotMap(slots, image_width, out)
+        self.text = UnitMap(text_width, out)
+
+
+class WarmMaps(MapPair):
+    """Linear maps beside a system's heads; before the first step they alone decide the embedding.
+
+    The maps were fitted on the training pairs, so those pairs look easier than new ones and a loss over them
+    teaches little but overfitting. With `folds`, a study that trains is scored by maps fitted without its fold.
+
+    Args:
+        system: Gives the widths of both backbones and of the joint space.
+        slots: V.
+        folds: Parts of the training studies for cross-fitting; 0 for none.
+        train: Whether the maps themselves train.
+    """
+
+    def __init__(self, system: System, slots: int, folds: int = 0, train: bool = False) -> None:
+        widths = (2 * system.vision.width, system.text.width, system.width)
+        super().__init__(slots, *widths)
+        self.folds = nn.ModuleList(MapPair(slots, *widths) for _ in range(folds))
+        self.requires_grad_(train)
 
     @staticmethod
     def silence(*heads: ProjectionHead) -> None:
@@ -49,9 +67,90 @@ class WarmMaps(nn.Module):
             nn.init.zeros_(head.out.bias)
 
     def fit(self, system: System, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
-        """Fill both maps from the manifest's training studies."""
-        rows, present, texts = training_features(system, manifest, progress)
-        return fit_canonical(self.image, self.text, rows, present, texts)
+        """Fill all maps from the manifest's training studies."""
+        ids, rows, present, texts = training_features(system, manifest, progress)
+        numbers = fit_canonical(self.image, self.text, rows, present, texts)
+        fold = self._folds(ids)
+        for number, pair in enumerate(self._pairs()):
+            kept = fold != number  # [B]
+            kept_rows = kept[present.nonzero()[:, 0]]  # [N]
+            fit_canonical(pair.image, pair.text, rows[kept_rows], present[kept], texts[kept])
+        return numbers
+
+    def cross_fitted(
+        self,
+        image: ImageFeatures,
+        text: TextFeatures,
+        ids: Sequence[str],
+        log_scale: Tensor,
+        same: Tensor | None,
+    ) -> Tensor:
+        """Global InfoNCE in which each study is a query under the maps that never saw it.
+
+        Args:
+            image: Head output and features of the studies.
+            text: Head output and features of their reports.
+            ids: B study ids, which decide the folds.
+            log_scale: Log of the inverse temperature.
+            same: [B, B] agreement, or None.
+
+        Returns:
+            Mean over queries and both directions, in nats.
+        """
+        fold, same = gather(self._folds(ids).to(log_scale.device)), gather_agreement(same)
+        target = torch.eye(len(fold), device=log_scale.device) if same is None else same
+        total = log_scale.new_zeros(())
+        for number, pair in enumerate(self._pairs()):
+            z_img = gather(F.normalize(image.head.float() + pair.image(image.rows, image.present), dim=-1))
+            z_txt = gather(F.normalize(text.head.float() + pair.text(text.mean), dim=-1))
+            logits = log_scale.exp() * z_img @ z_txt.T  # [B, B]
+            mine = fold == number
+            for scores, wanted in ((logits, target), (logits.T, target.T)):
+                wanted = wanted[mine] / wanted[mine].sum(1, keepdim=True)
+                total = total - 0.5 * (wanted * scores[mine].log_softmax(1)).sum()
+        return total / len(fold)
+
+    def _pairs(self) -> list[MapPair]:
+        return [pair for pair in self.folds if isinstance(pair, MapPair)]
+
+    def _folds(self, ids: Sequence[str]) -> Tensor:
+        """The fold of each study: int64 [B]."""
+        return torch.tensor([fold_of(i, max(1, len(self.folds))) for i in ids])
+
+
+class ImageFeatures(NamedTuple):
+    """What a study's maps need.
+
+    Attributes:
+        head: [B, E], the output of the system's own head.
+        rows: [N, 2 D], CLS and mean patch of the present views.
+        present: bool [B, V].
+    """
+
+    head: Tensor
+    rows: Tensor
+    present: Tensor
+
+
+class TextFeatures(NamedTuple):
+    """What a text's maps need.
+
+    Attributes:
+        head: [B, E], the output of the system's own head.
+        mean: [B, D], the mean token.
+    """
+
+    head: Tensor
+    mean: Tensor
+
+
+def fold_of(study_id: str, folds: int) -> int:
+    """The fold of a study, by a hash of its id.
+
+    >>> {fold_of(str(i), 3) for i in range(50)}
+    {0, 1, 2}
+    """
+    return int.from_bytes(hashlib.sha256(study_id.encode()).digest()[:4], "big") % folds
 
 
 @torch.no_grad()
@@ -91,11 +190,11 @@ def pooled_texts(text: TextEncoder, texts: TextBatch) -> Tensor:
 @torch.inference_mode()
 def training_features(
     system: Any, manifest: Manifest, progress: Progress | None = None, batch_size: int = 32
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[list[str], Tensor, Tensor, Tensor]:
     """Pooled features of the manifest's training studies that have a view and a report.
 
     Returns:
-        rows [N, 2 D] of present views, present [B, V], texts [B, D]; float32 on the CPU.
+        their ids, rows [N, 2 D] of present views, present [B, V], texts [B, D]; float32 on the CPU.
 
     Raises:
         ValueError: If there is no such study.
@@ -117,7 +216,7 @@ def training_features(
         batch = system.tokenize([s.report.body for s in part]).to(system.device)
         texts.append(pooled_texts(system.text, batch).float().cpu())
     system.train(was_training)
-    return torch.cat(rows), torch.cat(present), torch.cat(texts)
+    return [s.id for s in chosen], torch.cat(rows), torch.cat(present), torch.cat(texts)
 
 
 def usable(study: Study, manifest: Manifest, system: Any) -> bool:
