@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -233,6 +234,14 @@ class Index(ABC):
 
         Raises:
             IndexDamaged: If a checksum differs.
+        """
+
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[None]:
+        """Hold the right to write over several changes, so that no other process comes between.
+
+        Raises:
+            IndexBusy: If another process is writing.
         """
 
     @abstractmethod

@@ -128,7 +128,7 @@ class FlatIndex(Index):
 
     def verify(self) -> int:
         """Read and check every byte; see `Index.verify`."""
-        with self._writing():
+        with self.writing():
             for segment in self._state.segments:
                 self._check_segment(segment)
             if len(self._snapshot.positions) != len(self):
@@ -152,7 +152,7 @@ class FlatIndex(Index):
     ) -> None:
         """Add new studies; see `Index.add`."""
         batch = self._batch(study_ids, vectors, rows, report_vectors, report_mask, identity)
-        with self._writing():
+        with self.writing():
             there = [i for i in batch.ids if i in self]
             if there:
                 raise SearchError(f"The index holds study {there[0]!r} already; use `replace` to change it.")
@@ -170,14 +170,14 @@ class FlatIndex(Index):
     ) -> int:
         """Add studies, or replace those that the index holds already; see `Index.replace`."""
         batch = self._batch(study_ids, vectors, rows, report_vectors, report_mask, identity)
-        with self._writing():
+        with self.writing():
             there = [i for i in batch.ids if i in self]
             self._append(batch, self._without(there))
             return len(there)
 
     def delete(self, study_ids: Sequence[str]) -> None:
         """Delete studies; see `Index.delete`."""
-        with self._writing():
+        with self.writing():
             for study_id in study_ids:
                 self._snapshot.position(study_id)
             if study_ids:
@@ -185,19 +185,14 @@ class FlatIndex(Index):
 
     def compact(self) -> None:
         """Rewrite the files without what was deleted or replaced."""
-        with self._writing():
+        with self.writing():
             segments = self._state.segments
             if len(segments) > 1 or any(s.dead for s in segments):
                 self._publish((self._write(self._open_segments(segments), None),))
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the right to write over several changes, so that no other process comes between."""
-        with self._writing():
-            yield
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
+        """Hold the right to write over several changes; see `Index.writing`."""
         with self._turn, refusals_as_sentences(self.folder):
             if self._depth:
                 yield
