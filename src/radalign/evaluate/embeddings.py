@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from radalign.data.read_slots import has_view
 from radalign.data.report_text import report_text
+from radalign.evaluate.subgroups import study_groups
 from radalign.study import Manifest, Study
 
 if TYPE_CHECKING:
@@ -45,30 +46,40 @@ class StudyEmbeddings:
 
     Args:
         image: float32 [N, E].
-        text: float32 [N, E]; the report's embedding.
+        text: float32 [N, E]; the report's embedding, or None when reports were not asked for.
         study_ids: [N].
         patient_ids: [N]; intervals are made by resampling these.
         labels: Per study, label to 1 (present), 0 (absent) or -1 (unsure); not named means unknown.
         texts: The texts that were embedded, or empty when unknown.
+        groups: Kind of subgroup (`sex`, `age`, `view`, ...) to every study's value, "" where unknown.
 
     Raises:
         EvaluationError: If the parts differ in length, or the two embeddings in width.
     """
 
     image: Vectors
-    text: Vectors
+    text: Vectors | None
     study_ids: tuple[str, ...]
     patient_ids: tuple[str, ...]
     labels: tuple[Mapping[str, int], ...]
     texts: tuple[str, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        sizes = {len(part) for part in (self.image, self.text, self.study_ids, self.patient_ids, self.labels)}
-        sizes |= {len(self.texts)} if self.texts else set()
-        if len(sizes) != 1 or self.image.shape != self.text.shape:
+        parts: list[Sized] = [
+            self.image,
+            self.study_ids,
+            self.patient_ids,
+            self.labels,
+            *self.groups.values(),
+        ]
+        sizes = {len(part) for part in parts} | ({len(self.texts)} if self.texts else set())
+        fits = self.text is None or self.text.shape == self.image.shape
+        if len(sizes) != 1 or not fits:
             raise EvaluationError(
-                f"Images {self.image.shape}, texts {self.text.shape}, {len(self.study_ids)} ids and "
-                f"{len(self.labels)} label sets do not belong together; give one row of each per study."
+                f"Images {self.image.shape}, {0 if self.text is None else len(self.text)} texts, "
+                f"{len(self.study_ids)} ids and {len(self.labels)} label sets do not belong together; "
+                "give one row of each per study."
             )
 
     def __len__(self) -> int:
@@ -80,31 +91,36 @@ class StudyEmbeddings:
         return [frozenset(name for name, value in row.items() if value == 1) for row in self.labels]
 
 
-def embed(system: Embedder, manifest: Manifest, progress: Progress | None = None) -> StudyEmbeddings:
-    """Embed the studies of a manifest that have an image for the system and a report.
+def embed(
+    system: Embedder, manifest: Manifest, progress: Progress | None = None, reports: bool = True
+) -> StudyEmbeddings:
+    """Embed the studies of a manifest that have an image for the system and, if asked for, a report.
 
     Args:
         system: Anything with a recipe, `embed_studies` and `embed_texts`.
         manifest: Usually one split of one.
         progress: Wraps loops over batches.
+        reports: Whether reports are needed and embedded.
 
     Raises:
-        EvaluationError: If no study has both.
+        EvaluationError: If no study has what is needed.
     """
-    chosen = evaluable(manifest, system)
+    chosen = evaluable(manifest, system, reports)
     if not chosen:
         raise EvaluationError(
-            f"None of the {len(manifest)} studies has both an image that the system takes and a report; "
-            "check the split's name, or import reports with the images."
+            f"None of the {len(manifest)} studies has an image that the system takes"
+            f"{' and a report' if reports else ''}; check the views and reports with `radalign data show`."
         )
-    texts = tuple(report_text(study.report, system.recipe.data.text) for study in chosen)
+    settings = system.recipe.data.text
+    texts = tuple(report_text(study.report, settings) for study in chosen) if reports else ()
     return StudyEmbeddings(
         image=np.asarray(system.embed_studies(chosen, manifest, progress=progress), dtype=np.float32),
-        text=np.asarray(system.embed_texts(texts), dtype=np.float32),
+        text=np.asarray(system.embed_texts(texts), dtype=np.float32) if reports else None,
         study_ids=tuple(study.id for study in chosen),
         patient_ids=tuple(study.patient_id for study in chosen),
         labels=tuple(study.labels for study in chosen),
         texts=texts,
+        groups=study_groups(chosen),
     )
 
 

@@ -21,12 +21,13 @@ from radalign.data.agreement import normalise
 from radalign.evaluate import chance
 from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Name, Number, compare, mean_number
-from radalign.evaluate.embeddings import Progress, StudyEmbeddings, same_studies
+from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings, same_studies
 from radalign.evaluate.ranked import Ranked
 from radalign.evaluate.ranking import dot_products, rank_scores
 from radalign.evaluate.relevance import Relevance, SameGroup, SharedLabel, label_matrix, own
 from radalign.evaluate.results import Result
-from radalign.evaluate.statistic import average_of, median_of
+from radalign.evaluate.statistic import average_of, mean_of, median_of
+from radalign.evaluate.subgroups import subgroup_numbers, subgroups
 
 DIRECTIONS = ("image to text", "text to image", "image to image")
 NORMAL_LABELS = ("normal", "no finding")
@@ -84,6 +85,8 @@ def evaluate_retrieval(
     """
     settings = settings or RetrievalSettings()
     first = same_studies(named)
+    if any(given.text is None for given in named.values()):
+        raise EvaluationError("Retrieval needs the reports' embeddings; embed the studies with reports=True.")
     labels = settings.labels or frequent_labels(first.positives)
     resamples = Resamples(first.patient_ids, settings.resamples, settings.seed)
     cells = [(name, direction) for name in named for direction in DIRECTIONS]
@@ -107,7 +110,8 @@ def _numbers(
     ks = tuple(sorted({*settings.recall_ks, *settings.precision_ks}))
     found: dict[Name, Number] = {}
     if pairs:
-        found |= _pair_numbers(rank_scores(scores, _right_reports(given), ks), settings.recall_ks)
+        ranked = rank_scores(scores, _right_reports(given), ks)
+        found |= _pair_numbers(ranked, settings.recall_ks) | _by_subgroup(given, ranked["own"], settings)
     alike = _alike(label_matrix(given.positives, labels), labels)
     if alike:
         hidden = _hidden(given, pairs, settings)
@@ -150,6 +154,13 @@ def _pair_numbers(ranked: Mapping[str, Ranked], ks: Sequence[int]) -> dict[Name,
         same = ranked["same"]
         found |= {(f"same text@{k}", ""): mean_number(same.hit(k), chance.hit(same, k)) for k in ks}
     return found
+
+
+def _by_subgroup(given: StudyEmbeddings, pair: Ranked, settings: RetrievalSettings) -> dict[Name, Number]:
+    k = max(settings.recall_ks)
+    values = pair.recall(k)
+    groups = subgroups(given.groups)
+    return subgroup_numbers(f"R@{k}", lambda members: mean_of(np.where(members, values, np.nan)), groups)
 
 
 def _label_numbers(ranked: Mapping[str, Ranked], settings: RetrievalSettings) -> dict[Name, Number]:

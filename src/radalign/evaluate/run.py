@@ -121,9 +121,13 @@ def _systems(plan: Plan) -> dict[str, Any]:
 
 
 def _embedded(
-    systems: Mapping[str, Any], studies: Manifest, watch: Stopwatch, progress: Progress | None
+    systems: Mapping[str, Any],
+    studies: Manifest,
+    watch: Stopwatch,
+    progress: Progress | None,
+    reports: bool = True,
 ) -> dict[str, StudyEmbeddings]:
-    named = {name: embed(system, studies, progress) for name, system in systems.items()}
+    named = {name: embed(system, studies, progress, reports) for name, system in systems.items()}
     watch.step("embed")
     return named
 
@@ -153,9 +157,10 @@ def _zero_shot(
         raise EvaluationError(
             f"{plan.prompts!r} holds classes, not findings; choose a set with [[finding]] tables."
         )
-    named = _embedded(systems, studies, watch, progress)
+    named = _embedded(systems, studies, watch, progress, reports=False)
     validate = manifest.where(split="validate")
-    tuning = _embedded(systems, validate, watch, progress) if plan.split == "test" and len(validate) else {}
+    tune = plan.split == "test" and len(validate) > 0
+    tuning = _embedded(systems, validate, watch, progress, reports=False) if tune else {}
     given = {n: prompted(systems[n], named[n], prompts, tuning.get(n)) for n in systems}
     watch.step("embed")
     settings = ZeroShotSettings(Pooling(plan.pooling) if plan.pooling else None, plan.resamples, plan.seed)

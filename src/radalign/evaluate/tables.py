@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from radalign.evaluate.results import Gap, Measure, Result
 
-PERCENT = ("P@", "R@", "same text@", "mAP", "macro", "accuracy", "share")
+PERCENT = ("P@", "R@", "same text@", "mAP", "accuracy", "share")
 WHOLE = ("median rank",)
 
 
@@ -107,7 +107,8 @@ def written(metric: str, value: float, sign: str = "") -> str:
     """
     if math.isnan(value):
         return "–"
-    if metric.startswith(PERCENT):
+    plain = metric.removeprefix("gap of ").removeprefix("macro ").removeprefix("mean ")
+    if plain.startswith(PERCENT):
         return f"{100 * value:{sign}.1f}"
     return f"{value:{sign}.1f}" if metric.startswith(WHOLE) else f"{value:{sign}.3f}"
 

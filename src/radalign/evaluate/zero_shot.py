@@ -24,7 +24,8 @@ from radalign.evaluate.findings import Prompted, finding_scores, finding_truth, 
 from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.prompt_sets import FindingPrompts, PromptSet
 from radalign.evaluate.results import Measure, Result
-from radalign.evaluate.statistic import average_of, over
+from radalign.evaluate.statistic import Floats, Statistic, average_of, mean_of, over
+from radalign.evaluate.subgroups import subgroup_numbers, subgroups
 from radalign.evaluate.thresholds import best_threshold
 
 REVERSED_BELOW = 0.4
@@ -102,7 +103,26 @@ def _numbers(
     for metric, numbers in by_metric.items():
         found[f"mean {metric}", ""] = _mean_over(list(numbers.values()))
         found |= {(metric, name): number for name, number in numbers.items()}
-    return found
+    return found | _by_subgroup(given, usable, pooling)
+
+
+def _by_subgroup(
+    given: Prompted, usable: Sequence[tuple[FindingPrompts, NDArray[np.int8]]], pooling: Pooling
+) -> dict[Name, Number]:
+    """Mean AUC in every subgroup, over the findings that have both answers there."""
+    scores = {f.name: finding_scores(given, f.name, pooling) for f, _ in usable}
+
+    def mean_auc(members: NDArray[np.bool_]) -> Statistic:
+        return average_of([_auc(scores[f.name], truth, members) for f, truth in usable])
+
+    return subgroup_numbers("mean AUC", mean_auc, subgroups(given.studies.groups))
+
+
+def _auc(scores: Floats, truth: NDArray[np.int8], members: NDArray[np.bool_]) -> Statistic:
+    known = np.flatnonzero((truth >= 0) & members)
+    if not len(known):
+        return mean_of(np.full(len(truth), np.nan))
+    return over(known, metrics.auc(scores[known], truth[known] == 1), len(truth))
 
 
 def _finding_numbers(

@@ -1,0 +1,77 @@
+"""Subgroups: who belongs where, and gaps that equal two numbers taken apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from radalign.evaluate.embeddings import StudyEmbeddings
+from radalign.evaluate.findings import Prompted
+from radalign.evaluate.prompt_sets import load_prompts
+from radalign.evaluate.retrieval import RetrievalSettings, evaluate_retrieval
+from radalign.evaluate.subgroups import study_groups, subgroups, view_group
+from radalign.evaluate.zero_shot import ZeroShotSettings, evaluate_zero_shot
+from radalign.study import Study, View
+
+RANDOM = np.random.default_rng(0)
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def studies(n=60):
+    image = unit(RANDOM.normal(size=(n, 8)))
+    text = unit(image + RANDOM.normal(size=(n, 8)) * np.where(np.arange(n) % 2, 0.1, 1.0)[:, None])
+    ids = tuple(f"s{i}" for i in range(n))
+    labels = tuple({"Pneumonia": int(RANDOM.random() < 0.5)} for _ in range(n))
+    sex = tuple("F" if i % 2 else "M" for i in range(n - 1))
+    return StudyEmbeddings(image, text, ids, ids, labels, groups={"sex": (*sex, "")})
+
+
+def test_retrieval_by_sex_equals_the_two_halves_taken_apart():
+    given = studies()
+    found = evaluate_retrieval({"fake": given}, RetrievalSettings(resamples=100))
+    by = {(m.metric, m.group): m for m in found.measures if m.task == "image to text" and "sex" in m.group}
+    scores = given.image @ given.text.T
+    hits = (scores > scores.diagonal()[:, None]).sum(axis=1) < 10
+    sex = np.array(given.groups["sex"])
+    assert by["R@10", "sex: F"].value == pytest.approx(hits[sex == "F"].mean())
+    assert by["R@10", "sex: F"].n == 29
+    gap = by["gap of R@10", "sex: F"]
+    assert gap.value == pytest.approx(hits[sex == "F"].mean() - hits[sex == "M"].mean())
+    assert gap.low > 0  # women's reports were made much closer to their images
+    assert by["gap of R@10", "sex: M"].value == pytest.approx(-gap.value)
+
+
+def test_zero_shot_by_sex_equals_auc_of_each_half():
+    from sklearn.metrics import roc_auc_score
+
+    given, prompts = studies(), load_prompts("rsna-pneumonia")
+    present, absent = unit(RANDOM.normal(size=(1, 8))), unit(RANDOM.normal(size=(1, 8)))
+    prompted = Prompted(given, {"pneumonia": present}, {"pneumonia": absent})
+    found = evaluate_zero_shot({"fake": prompted}, prompts, ZeroShotSettings(resamples=20))
+    by = {(m.metric, m.group): m.value for m in found.measures}
+    scores = given.image @ (present - absent)[0]
+    truth, sex = np.array([row["Pneumonia"] for row in given.labels]), np.array(given.groups["sex"])
+    for value in ("F", "M"):
+        want = roc_auc_score(truth[sex == value], scores[sex == value])
+        assert by["mean AUC", f"sex: {value}"] == pytest.approx(want)
+
+
+def test_groups_are_read_from_the_studies():
+    rows = [
+        Study("a", "p", (View("x", "AP"),), sex="F", age_years=17.9),
+        Study("b", "q", (View("x", "FRONTAL"), View("y", "LL")), sex="", age_years=60, extra={"device": "A"}),
+        Study("c", "r", (View("y", "LATERAL"),), sex="F", age_years=None),
+    ]
+    groups = study_groups(rows)
+    assert groups["age"] == ("0-17", "60-79", "")
+    assert groups["view"] == ("AP", "frontal + lateral", "lateral")
+    assert "sex" not in groups  # one known value only
+    assert "device" not in groups
+    assert view_group(Study("d", "p")) == ""
+
+
+def test_small_groups_are_left_out():
+    assert [s.name for s in subgroups({"sex": ("F",) * 9 + ("M",) * 10})] == ["sex: M"]
