@@ -44,17 +44,17 @@ def forward(clause: list[Event], cue: int) -> list[int]:
     "No effusion, consolidation or edema" reaches all three; "No effusion, small nodule" only the first.
     """
     reached: list[int] = []
-    last_or = _last_or(clause, cue)
+    last_or: int | None = None
     for j in range(cue + 1, len(clause)):
         kind = clause[j][0]
         if kind in TARGETS:
             reached.append(j)
-        elif (
-            kind in "EN"
-            or (reached and kind in "BKWZPV")
-            or (kind in JOINTS and j >= last_or and kind != "|" and opens_statement(clause, j + 1))
-        ):
+        elif kind in "EN" or (reached and kind in "BKWZPV"):
             break
+        elif kind in ",&":
+            last_or = _last_or(clause, cue) if last_or is None else last_or
+            if j >= last_or and opens_statement(clause, j + 1):
+                break
     return reached
 
 
@@ -118,7 +118,6 @@ def either_way(clause: list[Event], cue: int) -> list[int]:
         if clause[j][0] in "&|" and (j + 1 >= len(clause) or clause[j + 1][0] not in "CU"):
             break
         j += 1
-    follows = j < len(clause) and clause[j][0] in "FA"
-    if not follows and not backward(clause, cue):
+    if j < len(clause) and clause[j][0] in "FA" and not after_verb:
         return forward(clause, cue)
-    return forward(clause, cue) if follows and not after_verb else backward(clause, cue)
+    return backward(clause, cue) or ([] if after_verb else forward(clause, cue))

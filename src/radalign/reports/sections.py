@@ -16,8 +16,8 @@ from radalign.reports.headings import ALONE, EXAM_WORDS, HEADINGS, MASTHEADS
 from radalign.reports.sentences import split_sentences
 from radalign.study import Report
 
-_LINE_ALONE = re.compile(r"^[ \t]*[*#_\[]*([A-Za-z][A-Za-z /&()-]{3,40}?)[*_\]]*[ \t]*$", re.MULTILINE)
-_UNKNOWN = re.compile(r"^[ \t]*([A-Z][A-Z0-9 ,./()&_:-]{2,70}?):(?=\s|$)", re.MULTILINE)
+_TITLE = re.compile(r"[ \t]*([A-Z][A-Z0-9 ,./()&_:-]{2,70}?):(?=\s|$)")
+_LONGEST_ALONE = 45
 _GAP = re.compile(r"\s+")
 _EMPHASIS = re.compile(r"[*]*")
 _TRIM = " \t*#_[]()-.,"
@@ -115,16 +115,29 @@ def flow(text: str) -> str:
 def _headings(text: str) -> list[tuple[int, int, str, str]]:
     """(start, end, name, heading as written) of every heading, in order."""
     found = _before_colons(text)
-    taken = [(start, end) for start, end, _, _ in found]
-    for match in _LINE_ALONE.finditer(text):
-        written = match.group(1).strip(_TRIM)
-        name = HEADINGS.get(_key(written), "") if written.isupper() or _key(written) in ALONE else ""
-        if name and not _overlaps(taken, match.start(), match.end()):
-            found.append((match.start(), match.end(), name, written))
-    for match in _UNKNOWN.finditer(text):
-        if EXAM_WORDS & set(re.findall(r"[A-Z-]+", match.group(1))) and not _overlaps(taken, *match.span()):
-            found.append((match.start(), match.end(), "prose", match.group(1).strip()))
-    return sorted(found)
+    taken = {end for _, end, _, _ in found}
+    start = 0
+    for line in text.split("\n"):
+        end = start + len(line)
+        mark = _on_own_line(line, start, end) if line and not line.isspace() else None
+        if mark and not any(start < place <= end for place in taken):
+            found.append(mark)
+        start = end + 1
+    return sorted(found) if len(found) > len(taken) else found
+
+
+def _on_own_line(line: str, start: int, end: int) -> tuple[int, int, str, str] | None:
+    """A heading without a colon alone on its line, or an examination's title in capitals before a colon."""
+    written = line.strip(_TRIM)
+    if len(written) <= _LONGEST_ALONE and ":" not in written:
+        name = HEADINGS.get(_key(written)) if written.isupper() or _key(written) in ALONE else None
+        return (start, end, name, written) if name else None
+    if not written[:3].isupper():
+        return None
+    title = _TITLE.match(line)
+    if title and EXAM_WORDS & set(re.findall(r"[A-Z-]+", title.group(1))):
+        return start, start + title.end(), "prose", title.group(1).strip()
+    return None
 
 
 def _before_colons(text: str) -> list[tuple[int, int, str, str]]:
@@ -190,7 +203,3 @@ def _is_masthead(paragraph: str) -> bool:
 
 def _key(written: str) -> str:
     return " ".join(re.sub(r"[^A-Z/&]+", " ", written.upper().replace("(S)", "S")).split())
-
-
-def _overlaps(taken: list[tuple[int, int]], start: int, end: int) -> bool:
-    return any(a < end and start < b for a, b in taken)

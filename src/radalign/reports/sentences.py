@@ -14,10 +14,12 @@ _SOFT = frozenset({
     "a.m", "p.m", "am", "pm", "etc", "al", "jr", "sr", "m.d", "r.n", "p.a", "rt", "lt", "max", "min", "temp",
     "hx", "dx", "tx", "pt", "incl",
 })  # fmt: skip
-_END = re.compile(r"[.!?]+[\"'”’)\]*]*(?=\s|$)|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•·–]|\(?\d{1,2}[.)])[ \t]+\S)")
-_BULLET = re.compile(r"^(?:(?:[-*•·–]|\(?\d{1,2}[.)])\s+)+(?=\S)")
+_BLOCK = re.compile(r"\n[ \t]*\n|\n(?=[ \t]*(?:[-*•·–]|\(?\d{1,2}[.)])[ \t]+\S)")
+_END = re.compile(r"(?<=[.!?]) +|(?<=[.!?][\"'”’)\]*]) +")
+_BULLET = re.compile(r"^(?:(?:[-*•·–]|\(?\d{1,2}[.)]) +)+(?=\S)")
 _NUMBER = re.compile(r"(?:^|(?<=\s))\(?(\d{1,2})[.)]\s+(?=[^\W\d_])")
 _LONGEST = 1 + max(map(len, _TITLES | _SOFT))
+_LOOSE_MARKS = frozenset({" .", " !", " ?"})
 _ONLY_MARKS = re.compile(r"[\W_]*$")
 
 
@@ -35,42 +37,45 @@ def split_sentences(text: str) -> list[str]:
     >>> split_sentences("Comparison XXXX. heart is normal . lungs are clear")
     ['Comparison XXXX.', 'heart is normal.', 'lungs are clear']
     """
-    found = []
-    for start, end in _spans(text):
-        piece = text[start:end]
-        numbered = ("." in piece[:-1] or ")" in piece) and _NUMBER.search(piece)
-        for sentence in _split_numbers(piece) if numbered else (piece,):
-            tidy = _tidy(sentence)
-            if tidy:
-                found.append(tidy)
+    blocks = _BLOCK.split(text) if "\n" in text else (text,)
+    found: list[str] = []
+    for block in blocks:
+        for piece in _pieces(" ".join(block.split())):
+            numbered = ("." in piece[:-1] or ")" in piece) and _NUMBER.search(piece)
+            for sentence in _split_numbers(piece) if numbered else (piece,):
+                tidy = _tidy(sentence)
+                if tidy:
+                    found.append(tidy)
     return found
 
 
-def _spans(text: str) -> list[tuple[int, int]]:
-    spans, start = [], 0
-    for match in _END.finditer(text):
-        if text[match.start()] == "\n" or _ends_sentence(text, start, match.start(), match.end()):
-            spans.append((start, match.end()))
-            start = match.end()
-    spans.append((start, len(text)))
-    return spans
+def _pieces(text: str) -> list[str]:
+    """Cut at every closing mark, then join again where the mark closed no sentence."""
+    pieces: list[str] = []
+    held = ""
+    parts = _END.split(text)
+    for part, following in zip(parts, [*parts[1:], ""], strict=True):
+        held = f"{held} {part}" if held else part
+        if not following or _ends_sentence(part, following[0]):
+            pieces.append(held)
+            held = ""
+    return pieces
 
 
-def _ends_sentence(text: str, start: int, mark: int, end: int) -> bool:
-    if text[mark] != ".":
+def _ends_sentence(piece: str, following: str) -> bool:
+    if piece[-1] != ".":
         return True
-    word = text[max(start, mark - _LONGEST) : mark].replace("\n", " ").rpartition(" ")[2].lstrip("(")
-    if not word or len(word) >= _LONGEST:
+    word = piece.rpartition(" ")[2][:-1].lstrip("(")
+    if len(word) >= _LONGEST or not word:
         return True
-    lower = word.lower()
-    following = text[end : end + 20].lstrip()[:1]
-    if lower in _TITLES or (len(word) == 1 and word.isalpha() and word.isupper() and following.isupper()):
-        return False
+    if len(word) == 1 and word.isalpha() and word.isupper() and following.isupper():
+        return False  # an initial
     if word.isdigit() and len(word) <= 2:
         return False  # "1." may be a list number; `_split_numbers` decides
-    if lower == "no" and following.isdigit():
+    lower = word.lower()
+    if lower in _TITLES or (lower == "no" and following.isdigit()):
         return False
-    return lower not in _SOFT or following.isupper() or not following
+    return lower not in _SOFT or following.isupper()
 
 
 def _split_numbers(piece: str) -> list[str]:
@@ -90,8 +95,10 @@ def _split_numbers(piece: str) -> list[str]:
 
 
 def _tidy(sentence: str) -> str:
-    text = " ".join(sentence.split())
-    text = _BULLET.sub("", text)
-    if text.endswith((" .", " !", " ?")):
-        text = text[:-2].rstrip() + text[-1]
-    return "" if _ONLY_MARKS.match(text) and "_" not in text else text
+    sentence = sentence.strip()
+    if not sentence or sentence[0].isalpha():
+        return sentence[:-2] + sentence[-1] if sentence[-2:] in _LOOSE_MARKS else sentence
+    sentence = _BULLET.sub("", sentence)
+    if sentence[-2:] in _LOOSE_MARKS:
+        sentence = sentence[:-2] + sentence[-1]
+    return "" if _ONLY_MARKS.match(sentence) and "_" not in sentence else sentence
