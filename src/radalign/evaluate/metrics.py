@@ -5,6 +5,7 @@ Each function gives a `Statistic`: `.value` is the number, and the bootstrap ask
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def macro_accuracy(predicted: NDArray[Any], truth: NDArray[Any]) -> Statistic:
     0.5
     """
     _same_length(predicted, truth)
-    return average_of([_recall_of(predicted, truth, c) for c in np.unique(truth)])
+    return replace(average_of([_recall_of(predicted, truth, c) for c in np.unique(truth)]), known=len(truth))
 
 
 def f1(predicted: NDArray[Any], present: NDArray[Any]) -> Statistic:

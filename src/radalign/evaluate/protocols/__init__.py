@@ -11,6 +11,8 @@ PROTOCOLS = (
     "chexpert-8x200",
     "chexpert-5x200",
     "rsna",
+    "nih",
+    "ms-cxr-t",
 )
 
 

@@ -50,3 +50,22 @@ def write_image() -> Callable[[Path, int], None]:
         Image.fromarray(np.full((2, 2), degrees, np.uint8)).save(path, format="PNG")
 
     return write
+
+
+class _Recipe:
+    def __init__(self, slots):
+        from radalign.data.settings import DataSettings
+
+        self.data = DataSettings(slots=slots)
+
+
+@pytest.fixture
+def fast_recipe():
+    """As much of a recipe as evaluation looks at: one frontal slot."""
+    return _Recipe(("current_frontal",))
+
+
+@pytest.fixture
+def temporal_recipe():
+    """A recipe whose system also sees the prior frontal."""
+    return _Recipe(("current_frontal", "prior_frontal"))
