@@ -102,6 +102,7 @@ def _draw(tiles: Sequence[Tile], columns: int, title: str, tile_px: int) -> Imag
     heading = wrap(title, title_font, width_px - 2 * _MARGIN_PX)
     captions = [wrap(tile.caption, font, tile_px) for tile in tiles]
     tops, top_px = [], _MARGIN_PX + _text_height_px(len(heading), _TITLE_FONT_PX)
+    top_px += _GAP_PX if heading else 0
     for start in range(0, len(tiles), columns):
         tops.append(top_px)
         lines = max(len(caption) for caption in captions[start : start + columns])
