@@ -7,31 +7,38 @@ and makes it anew when the weight changes. Outside autocast it is `nn.Linear`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Tensors = tuple[Tensor, Tensor | None]
+
 
 class FrozenCopy:
-    """A low-precision copy of frozen tensors, remade when one of them changes or moves."""
+    """A low-precision copy of a frozen layer's weight and bias, remade when a source is changed or moved.
 
-    def __init__(self) -> None:
+    Args:
+        make: From the sources to a weight and a bias; applied before the cast.
+    """
+
+    def __init__(self, make: Callable[..., Tensors]) -> None:
+        self._make = make
         self._key: tuple[Any, ...] = ()
-        self._copies: tuple[Tensor | None, ...] = ()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenCopy:
-        return FrozenCopy()
+        self._copies: Tensors | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (FrozenCopy, ())
+        return FrozenCopy, (self._make,)
 
-    def of(self, dtype: torch.dtype, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-        """The tensors in `dtype`; the same objects as last time unless a source was changed."""
-        key = (dtype, *((t.data_ptr(), t._version, t.device) for t in tensors if t is not None))
-        if key != self._key:
-            self._copies = tuple(None if t is None else t.detach().to(dtype) for t in tensors)
+    def of(self, dtype: torch.dtype, *sources: Tensor | None) -> Tensors:
+        """The made weight and bias in `dtype`; the same objects as last time unless a source changed."""
+        key = (dtype, *((s.data_ptr(), s._version, s.device) for s in sources if s is not None))
+        if self._copies is None or key != self._key:
+            with torch.no_grad():
+                weight, bias = self._make(*sources)
+            self._copies = weight.detach().to(dtype), None if bias is None else bias.detach().to(dtype)
             self._key = key
         return self._copies
 
@@ -52,13 +59,25 @@ class Linear(nn.Linear):
 
     def __init__(self, d_in: int, d_out: int, bias: bool = True) -> None:
         super().__init__(d_in, d_out, bias)
-        self._copy = FrozenCopy()
+        self._copy = FrozenCopy(_scaled)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer to x [..., d_in]."""
+    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Apply the layer to x [..., d_in].
+
+        Args:
+            x: The input.
+            scale: Multiplied with the result, [d_out] (LayerScale); costs nothing where the copy is used.
+        """
         dtype = autocast_dtype(x.device)
-        if dtype is None or self.weight.requires_grad:
-            return F.linear(x, self.weight, self.bias)
-        weight, bias = self._copy.of(dtype, self.weight, self.bias)
-        assert weight is not None
+        if dtype is None or self.weight.requires_grad or (scale is not None and scale.requires_grad):
+            out = F.linear(x, self.weight, self.bias)
+            return out if scale is None else out * scale
+        weight, bias = self._copy.of(dtype, self.weight, self.bias, scale)
         return F.linear(x.to(dtype), weight, bias)
+
+
+def _scaled(weight: Tensor, bias: Tensor | None, scale: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Weight [d_out, d_in] and bias [d_out] of the layer followed by a scale [d_out]."""
+    if scale is None:
+        return weight, bias
+    return weight * scale[:, None], None if bias is None else bias * scale

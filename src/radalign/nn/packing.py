@@ -41,10 +41,10 @@ class Bucket:
         """Whether all sequences have one length, so that attention is a plain reshape."""
         return min(self.lengths) == max(self.lengths)
 
-    @cached_property
-    def padded(self) -> Layout:
-        """The layout of these sequences alone, in this order, padded to the longest (on the CPU)."""
-        present = torch.arange(max(self.lengths)) < torch.tensor(self.lengths)[:, None]
+    def padded(self, device: torch.device) -> Layout:
+        """The layout of these sequences alone, in this order, padded to the longest."""
+        lengths = torch.tensor(self.lengths, device=device)
+        present = torch.arange(max(self.lengths), device=device) < lengths[:, None]
         return Layout(present.flatten().nonzero().squeeze(1), len(self.lengths), max(self.lengths), ())
 
 
@@ -75,17 +75,19 @@ class Layout:
         return cls(torch.arange(batch * length, device=device), batch, length, buckets)
 
     @classmethod
-    def of_mask(cls, mask: Tensor, waste: float = 0.0) -> Layout:
+    def of_mask(cls, mask: Tensor, waste: float | None = None) -> Layout:
         """The layout of the present tokens of a padded batch.
 
         Args:
             mask: bool [B, L], True = present; holes are allowed.
-            waste: The share of padding that attention may compute in order to need fewer calls; 0 means none.
+            waste: The share of padding that attention may compute in order to need fewer calls; None is 0 on
+                a CPU, where a call is cheap, and 1/4 elsewhere.
 
         >>> Layout.of_mask(torch.tensor([[True, True, False], [True, False, False]])).gather.tolist()
         [3, 0, 1]
         """
         batch, length = mask.shape
+        waste = (0.0 if mask.device.type == "cpu" else 0.25) if waste is None else waste
         lengths = mask.sum(1)
         order = torch.argsort(lengths, stable=True)
         flat = torch.arange(batch * length, device=mask.device).view(batch, length)
@@ -104,13 +106,6 @@ class Layout:
         return self.rows == self.batch * self.length
 
     @cached_property
-    def scatter(self) -> Tensor:
-        """LongTensor [B * L]: the packed row of each padded place; T where there is none."""
-        places = self.gather.new_full((self.batch * self.length,), self.rows)
-        places[self.gather] = torch.arange(self.rows, device=self.gather.device)
-        return places
-
-    @cached_property
     def sequence(self) -> Tensor:
         """LongTensor [T]: which sequence (0..B-1) each packed row belongs to."""
         return self.gather // max(self.length, 1)
@@ -123,7 +118,8 @@ class Layout:
     @cached_property
     def mask(self) -> Tensor:
         """Where the padded batch has tokens: bool [B, L]."""
-        return (self.scatter < self.rows).view(self.batch, self.length)
+        flat = torch.zeros(self.batch * self.length, dtype=torch.bool, device=self.gather.device)
+        return flat.index_fill(0, self.gather, True).view(self.batch, self.length)
 
 
 def _buckets(sizes: list[int], waste: float) -> tuple[Bucket, ...]:
@@ -138,41 +134,33 @@ def _buckets(sizes: list[int], waste: float) -> tuple[Bucket, ...]:
     return tuple(Bucket(tuple(group)) for group in groups)
 
 
-def take_rows(source: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
-    """Rows [K, D] of source [N, D], each taken at most once.
-
-    Args:
-        source: float [N, D].
-        index: LongTensor [K]; N gives a zero row.
-        inverse: LongTensor [N], the same map the other way round; K where a row is not taken.
-    """
-    rows: Tensor = _Rows.apply(source, index, inverse)  # type: ignore[no-untyped-call]
-    return rows
-
-
-class _Rows(torch.autograd.Function):
-    """`source[index]` for rows that are each taken at most once, so that backward is a gather and not a sum.
-
-    `index` may hold `len(source)`, which gives a zero row; `inverse` is the same map the other way round.
-    """
+class _Take(torch.autograd.Function):
+    """Rows of a matrix, each taken at most once, so that backward copies and need not sum."""
 
     @staticmethod
-    def forward(ctx: Any, source: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(index, inverse)
-        return _take(source, index)
+    def forward(ctx: Any, source: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.total = source.shape[0]
+        return source.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors
+        return grad.new_zeros(ctx.total, grad.shape[1]).index_copy_(0, rows, grad), None
+
+
+class _Place(torch.autograd.Function):
+    """Rows put into a matrix of zeros, each at its own place: the reverse of `_Take`."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, rows: Tensor, total: int) -> Tensor:
+        ctx.save_for_backward(rows)
+        return tokens.new_zeros(total, tokens.shape[1]).index_copy_(0, rows, tokens)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        index, inverse = ctx.saved_tensors
-        return take_rows(grad, inverse, index), None, None
-
-
-def _take(source: Tensor, index: Tensor) -> Tensor:
-    """Rows [K, D] of source [N, D]; zero where `index` is N."""
-    rows = source.new_zeros(index.shape[0], source.shape[1])
-    real = index < source.shape[0]
-    rows[real] = source[index[real]]
-    return rows
+        (rows,) = ctx.saved_tensors
+        return grad.index_select(0, rows), None, None
 
 
 def pack_rows(padded: Tensor, layout: Layout) -> Tensor:
@@ -180,13 +168,17 @@ def pack_rows(padded: Tensor, layout: Layout) -> Tensor:
     flat = padded.reshape(layout.batch * layout.length, padded.shape[-1])  # [B, L, D] -> [B * L, D]
     if layout.is_even:
         return flat
-    return take_rows(flat, layout.gather, layout.scatter)
+    packed: Tensor = _Take.apply(flat, layout.gather)  # type: ignore[no-untyped-call]
+    return packed
 
 
 def unpack_rows(tokens: Tensor, layout: Layout) -> Tensor:
     """Put packed rows [T, D] back into a padded batch [B, L, D] whose padding is zero."""
-    flat = tokens if layout.is_even else take_rows(tokens, layout.scatter, layout.gather)
-    return flat.view(layout.batch, layout.length, tokens.shape[-1])  # [B * L, D] -> [B, L, D]
+    if not layout.is_even:
+        total = layout.batch * layout.length
+        tokens = _Place.apply(tokens, layout.gather, total)  # type: ignore[no-untyped-call]
+    padded: Tensor = tokens.view(layout.batch, layout.length, tokens.shape[-1])  # [B * L, D] -> [B, L, D]
+    return padded
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from radalign.nn.dropout import dropout
 from radalign.nn.linear import Linear
 from radalign.nn.packing import Layout, Packed
 from radalign.nn.transformer import Transformer, TransformerConfig
@@ -86,7 +86,8 @@ class TextEncoder(nn.Module):
         layout = Layout.of_mask(attention_mask.bool())
         tokens = self.word(input_ids.flatten()[layout.gather]) + self.position(layout.position)  # [T, D]
         if self.first_norm is not None:
-            tokens = F.dropout(self.first_norm(tokens), self.config.transformer.dropout, self.training)
+            tokens = self.first_norm(tokens)
+            tokens = dropout(tokens, self.config.transformer.dropout) if self.training else tokens
         if extra is not None:
             flat = extra[layout.sequence] if extra.dim() == 2 else extra.flatten(0, 1)[layout.gather]
             tokens = tokens + flat.to(tokens.dtype)  # [T, D]

@@ -19,8 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from radalign.nn.linear import Linear
-from radalign.nn.packing import Bucket, Layout, Packed, take_rows
+from radalign.nn.attention import attend
+from radalign.nn.dropout import dropout
+from radalign.nn.linear import Linear, autocast_dtype
+from radalign.nn.packing import Layout, Packed
 
 Activation = Literal["gelu", "quick_gelu", "relu"]
 
@@ -75,56 +77,6 @@ def activate(x: Tensor, kind: Activation) -> Tensor:
     return F.gelu(x) if kind == "gelu" else F.relu(x)
 
 
-def attend(qkv: Tensor, layout: Layout, heads: int, causal: bool = False, dropout: float = 0.0) -> Tensor:
-    """Self-attention within each sequence of packed rows.
-
-    Args:
-        qkv: float [T, 3 * D], query, key and value side by side.
-        layout: How the rows divide into sequences.
-        heads: H; each head is D / H wide.
-        causal: Whether a token sees only itself and earlier ones.
-        dropout: The probability of dropping an attention weight.
-
-    Returns:
-        float [T, D], the heads side by side, before the output projection.
-    """
-    if len(layout.buckets) == 1:
-        return _attend_bucket(qkv, layout.buckets[0], heads, causal, dropout)
-    if not layout.buckets:
-        return qkv[:, : qkv.shape[1] // 3]
-    parts = torch.split(qkv, [bucket.rows for bucket in layout.buckets])
-    outs = [
-        _attend_bucket(part, bucket, heads, causal, dropout)
-        for part, bucket in zip(parts, layout.buckets, strict=True)
-    ]
-    return torch.cat(outs)
-
-
-def _attend_bucket(qkv: Tensor, bucket: Bucket, heads: int, causal: bool, dropout: float) -> Tensor:
-    """Attention of neighbouring sequences [rows, 3 * D] -> [rows, D], padded if lengths differ."""
-    count = len(bucket.lengths)
-    if bucket.is_even:
-        return _attend_even(qkv, count, heads, None, causal, dropout)
-    layout = bucket.padded
-    gather, scatter = layout.gather.to(qkv.device), layout.scatter.to(qkv.device)
-    mask = layout.mask.to(qkv.device)[:, None, None, :]  # [n, L] -> [n, 1, 1, L]
-    if causal:
-        mask = mask & torch.ones(layout.length, layout.length, dtype=torch.bool, device=qkv.device).tril()
-    padded = take_rows(qkv, scatter, gather)
-    return take_rows(_attend_even(padded, count, heads, mask, False, dropout), gather, scatter)
-
-
-def _attend_even(
-    qkv: Tensor, count: int, heads: int, mask: Tensor | None, causal: bool, dropout: float
-) -> Tensor:
-    """Attention of `count` sequences of one length: [count * L, 3 * D] -> [count * L, D]."""
-    rows, width = qkv.shape[0], qkv.shape[1] // 3
-    split = qkv.view(count, rows // count, 3, heads, width // heads)  # [n * L, 3 * D] -> [n, L, 3, H, d]
-    query, key, value = split.permute(2, 0, 3, 1, 4)  # [n, L, 3, H, d] -> 3 of [n, H, L, d]
-    out = F.scaled_dot_product_attention(query, key, value, mask, dropout, is_causal=causal)
-    return out.transpose(1, 2).reshape(rows, width)  # [n, H, L, d] -> [n * L, D]
-
-
 class Block(nn.Module):
     """One transformer layer with three adapter slots, each empty (None) until a system fills it.
 
@@ -175,17 +127,15 @@ class Block(nn.Module):
 
     def _attention(self, x: Tensor, layout: Layout) -> Tensor:
         config = self.config
-        dropout = config.attention_dropout if self.training else 0.0
-        out: Tensor = self.out(attend(self.qkv(x), layout, config.heads, config.causal, dropout))
-        return self._finish(out, self.scale1)
+        probability = config.attention_dropout if self.training else 0.0
+        heads = attend(self.qkv(x), layout, config.heads, config.causal, probability)
+        return self._drop(self.out(heads, self.scale1))
 
     def _mlp(self, x: Tensor) -> Tensor:
-        return self._finish(self.down(activate(self.up(x), self.config.activation)), self.scale2)
+        return self._drop(self.down(activate(self.up(x), self.config.activation), self.scale2))
 
-    def _finish(self, branch: Tensor, scale: Tensor | None) -> Tensor:
-        """LayerScale and dropout of a branch [T, D]."""
-        branch = branch if scale is None else branch * scale
-        return F.dropout(branch, self.config.dropout, self.training) if self.config.dropout else branch
+    def _drop(self, branch: Tensor) -> Tensor:
+        return dropout(branch, self.config.dropout) if self.training else branch
 
 
 class Transformer(nn.Module):
@@ -198,7 +148,8 @@ class Transformer(nn.Module):
 
     def forward(self, packed: Packed) -> Packed:
         """Run every block on tokens [T, D]."""
-        tokens = packed.tokens
+        dtype = autocast_dtype(packed.tokens.device)
+        tokens = packed.tokens if dtype is None else packed.tokens.to(dtype)
         for block in self.blocks:
             tokens = block(tokens, packed.layout)
         return packed.replace(tokens)
