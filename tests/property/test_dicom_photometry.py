@@ -1,4 +1,4 @@
-"""However a picture is stored as DICOM, it reads as itself: any depth, window, polarity, orientation, codec."""
+"""However a picture is stored as DICOM, it reads as itself: any depth, window, polarity, orientation."""
 
 from __future__ import annotations
 

@@ -6,7 +6,10 @@ from importlib import import_module
 
 from radalign.data.sources.source import Source, SourceError
 
-SOURCES = ("openi", "table", "alta")
+SOURCES = (
+    "openi", "mimic", "chexpert", "chexpert_plus", "padchest", "nih", "rsna", "vindr", "siim", "mscxr",
+    "mscxr_t", "covid", "hannover", "dicom_folder", "table", "alta",
+)  # fmt: skip
 
 
 def find_source(name: str) -> Source:

@@ -7,6 +7,7 @@ import gzip
 import io
 import sys
 from collections.abc import Iterable, Iterator
+from math import isfinite
 from pathlib import Path
 
 from radalign.data.exclusions import ExclusionFlow
@@ -44,6 +45,29 @@ def read_csv(path: Path, flow: ExclusionFlow | None = None, needs: Iterable[str]
             _reject_ragged(path, reader.line_num, flow)
             continue
         yield {name: (cell or "").strip() for name, cell in row.items()}
+
+
+def number(text: str) -> float | None:
+    """A cell as a finite number, None when it is blank or none.
+
+    >>> number("58.0"), number(""), number("old"), number("inf")
+    (58.0, None, None, None)
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if isfinite(value) else None
+
+
+def whole(text: str) -> int:
+    """A cell as a whole number, 0 when it is blank, negative or none: a size that is not known.
+
+    >>> whole("2048"), whole("2048.0"), whole(""), whole("-1")
+    (2048, 2048, 0, 0)
+    """
+    value = number(text)
+    return int(value) if value is not None and value > 0 else 0
 
 
 def need_columns(path: Path, names: Iterable[str], needs: Iterable[str]) -> None:

@@ -15,12 +15,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from radalign.data.exclusions import ExclusionFlow
+from radalign.data.sources.files import images_by_name
 from radalign.data.sources.mesh import mesh_labels, with_absent_labels
 from radalign.data.sources.source import Source, SourceError, SourceOptions
 from radalign.study import Report, Study, View
 
 LAYOUT = "a folder with ecgen-radiology/*.xml (the reports) and the PNG or JPEG images below it"
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm"}
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm")
 _IMAGE_ID = re.compile(r"(?:CXR)?(\d+)_(?:\d+_)?(IM-[\d-]+)", re.IGNORECASE)
 _SECTIONS = ("findings", "impression", "indication", "comparison")
 
@@ -51,10 +52,9 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
 def image_files(root: Path) -> dict[str, str]:
     """Image key to path relative to the root; a PNG wins over a JPEG copy of the same image."""
     found: dict[str, str] = {}
-    for path in sorted(root.rglob("*"), key=lambda p: (p.suffix.lower() != ".png", str(p))):
-        if path.suffix.lower() in _IMAGE_SUFFIXES:
-            key = image_key(path.name)
-            found.setdefault(key, path.relative_to(root).as_posix())
+    for suffixes in ((".png",), _IMAGE_SUFFIXES):
+        for stem, path in images_by_name(root, suffixes).items():
+            found.setdefault(image_key(stem), path)
     return found
 
 
@@ -65,7 +65,7 @@ def image_key(name: str) -> str:
     ('1_IM-0001-3001', '1_IM-0001-3001')
     """
     match = _IMAGE_ID.match(name)
-    return f"{match[1]}_{match[2].rstrip('-')}" if match else Path(name).stem
+    return f"{match[1]}_{match[2].rstrip('-')}" if match else name
 
 
 def _report_files(folder: Path) -> Iterable[Path]:

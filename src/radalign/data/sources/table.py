@@ -14,7 +14,8 @@ from pathlib import Path
 from radalign.data.dates import parse_date
 from radalign.data.exclusions import ExclusionFlow
 from radalign.data.sources import alta
-from radalign.data.sources.csv_rows import Row, read_csv
+from radalign.data.sources.csv_rows import Row, read_csv, whole
+from radalign.data.sources.labels import label_value
 from radalign.data.sources.mesh import mesh_labels, with_absent_labels
 from radalign.data.sources.rows import ImageRow, studies_from_rows
 from radalign.data.sources.source import Source, SourceError, SourceOptions, beside_table
@@ -162,7 +163,7 @@ def _image_row(row: Row, columns: Mapping[str, str], flow: ExclusionFlow) -> Ima
 
 
 def _view(image: str, cell: Mapping[str, str]) -> View:
-    width, height = (_whole(cell.get(f"original_{side}", "")) for side in ("width", "height"))
+    width, height = (whole(cell.get(f"original_{side}", "")) for side in ("width", "height"))
     position = parse_position(cell.get("view", ""))
     return View(image.replace("\\", "/"), position, cell.get("image_id", ""), width, height)
 
@@ -182,19 +183,6 @@ def _labels(row: Row, cell: Mapping[str, str], columns: Mapping[str, str]) -> Ma
     return {name.strip(): 1 for name in re.split(r"[;|]", cell.get("labels", "")) if name.strip()}
 
 
-def label_value(text: str) -> int | None:
-    """A cell of a label column: 1 present, 0 absent, -1 unsure, None for blank.
-
-    >>> [label_value(t) for t in ("1.0", "0", "-1.0", "")]
-    [1, 0, -1, None]
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return int(value) if value in (-1, 0, 1) else None
-
-
 def _date(cell: Mapping[str, str], flow: ExclusionFlow) -> str:
     try:
         return parse_date(cell.get("date", ""), cell.get("time", ""))
@@ -212,10 +200,6 @@ def _number(cell: Mapping[str, str], role: str, flow: ExclusionFlow) -> float | 
     except ValueError:
         flow.note(f"{role} is not a number, kept without", images=1, example=f"{cell['image']}: {text!r}")
         return None
-
-
-def _whole(text: str) -> int:
-    return int(float(text)) if re.fullmatch(r"\d+(\.0*)?", text) else 0
 
 
 def _sex(text: str) -> str:

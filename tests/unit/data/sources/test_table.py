@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from radalign.data.importing import ImportSettings, import_source
+from radalign.data.sources.labels import label_value
 from radalign.data.sources.source import SourceError, SourceOptions
-from radalign.data.sources.table import choose_columns, label_value
+from radalign.data.sources.table import choose_columns
 from radalign.study import Study
 
 Image = Callable[..., str]

@@ -1,0 +1,127 @@
+"""What a DICOM header says of a study and a view, in plain words."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radalign.data.dates import parse_date
+from radalign.images.errors import ImageError
+from radalign.study import parse_position
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_AGE = re.compile(r"(\d{3})([YMWD])$")
+_YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+_LATERAL = re.compile(r"\blat(eral)?\b", re.IGNORECASE)
+_FRONTAL = re.compile(r"\b(pa|ap)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a header says; "" or 0 or None where it is silent.
+
+    Args:
+        date: ISO, "" also when it cannot be read; then `bad_date` holds what stood there.
+    """
+
+    study_uid: str = ""
+    instance_uid: str = ""
+    patient_id: str = ""
+    accession: str = ""
+    modality: str = ""
+    position: str = ""
+    date: str = ""
+    bad_date: str = ""
+    sex: str = ""
+    age_years: float | None = None
+    width_px: int = 0
+    height_px: int = 0
+    for_processing: bool = False
+    description: str = ""
+
+
+def read_facts(path: Path) -> Facts:
+    """The facts of a file; all silent when it is missing or not DICOM (the image check counts that)."""
+    from radalign.images.dicom import read_header
+
+    try:
+        return header_facts(read_header(path)) if path.is_file() else Facts()
+    except ImageError:
+        return Facts()
+
+
+def header_facts(header: Dataset) -> Facts:
+    """The facts of a data set.
+
+    References:
+        DICOM PS3.3 C.7.2.1 (General Study), C.8.11.7 and C.8.7.1.1.1 (View Position), C.8.11.1 (Presentation
+        Intent Type).
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom warns of values that are told as bad below
+        return _facts(header)
+
+
+def _facts(header: Dataset) -> Facts:
+    date, bad_date = _date(header)
+    sex = _text(header, "PatientSex")
+    return Facts(
+        study_uid=_text(header, "StudyInstanceUID"),
+        instance_uid=_text(header, "SOPInstanceUID"),
+        patient_id=_text(header, "PatientID"),
+        accession=_text(header, "AccessionNumber"),
+        modality=_text(header, "Modality"),
+        position=view_position(header),
+        date=date,
+        bad_date=bad_date,
+        sex=sex if sex in ("F", "M") else "",
+        age_years=_age(_text(header, "PatientAge")),
+        width_px=int(header.get("Columns") or 0),
+        height_px=int(header.get("Rows") or 0),
+        for_processing=_text(header, "PresentationIntentType") == "FOR PROCESSING",
+        description=_text(header, "StudyDescription") or _text(header, "SeriesDescription"),
+    )
+
+
+def view_position(header: Dataset) -> str:
+    """The view position: from its own element, else the view code, else a word in the series description.
+
+    >>> from pydicom.dataset import Dataset
+    >>> header = Dataset()
+    >>> header.SeriesDescription = "CHEST LAT"
+    >>> view_position(header)
+    'LATERAL'
+    """
+    codes = header.get("ViewCodeSequence") or []
+    meanings = [str(code.get("CodeMeaning", "")) for code in codes]
+    for text in (_text(header, "ViewPosition"), *meanings):
+        if position := parse_position(text):
+            return position
+    words = f"{_text(header, 'SeriesDescription')} {_text(header, 'AcquisitionDeviceProcessingDescription')}"
+    if _LATERAL.search(words):
+        return "LATERAL"
+    frontal = _FRONTAL.search(words)
+    return frontal[1].upper() if frontal else ""
+
+
+def _date(header: Dataset) -> tuple[str, str]:
+    date, time = _text(header, "StudyDate"), _text(header, "StudyTime")
+    try:
+        return parse_date(date, time), ""
+    except ValueError:
+        return "", f"{date} {time}".strip()
+
+
+def _age(text: str) -> float | None:
+    match = _AGE.match(text)
+    return int(match[1]) * _YEARS[match[2]] if match else None
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    value = header.get(keyword)
+    return "" if value is None else " ".join(str(value).split())

@@ -1,0 +1,67 @@
+"""SIIM-ACR Pneumothorax Segmentation: frontal DICOM radiographs of ChestX-ray14 with run-length masks.
+
+folder/
+train-rle.csv (or stage_2_train.csv)      ImageId, EncodedPixels: one row per mask, -1 = no pneumothorax
+dicom-images-train/<study>/<series>/<ImageId>.dcm, dicom-images-test/...
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from radalign.data.exclusions import ExclusionFlow
+from radalign.data.sources.csv_rows import read_csv
+from radalign.data.sources.dicom_header import read_facts
+from radalign.data.sources.files import images_by_name, need_file
+from radalign.data.sources.source import Source, SourceOptions
+from radalign.study import Study, View
+
+LAYOUT = "a folder with train-rle.csv (or stage_2_train.csv) and dicom-images-train/"
+
+
+def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[Study]:
+    """Yield one study per image, `Pneumothorax` present or absent, with its masks as run lengths.
+
+    Args:
+        folder: The challenge's folder.
+        flow: Counts images of unknown patients.
+        options: `images` is where the DICOM trees are.
+
+    Raises:
+        SourceError: If the table is missing.
+    """
+    table = need_file(
+        folder, ["train-rle.csv", "stage_2_train.csv", "*train*rle*.csv"], "The challenge's masks"
+    )
+    root = options.images or folder
+    files = images_by_name(root)
+    masks: dict[str, list[str]] = {}
+    for row in read_csv(table, flow, ["ImageId", "EncodedPixels"]):
+        found = masks.setdefault(row["ImageId"], [])
+        if row["EncodedPixels"] not in ("-1", ""):
+            found.append(row["EncodedPixels"])
+    for name, found in masks.items():
+        flow.found(images=1, studies=1)
+        yield _study(name, found, files.get(name, f"{name}.dcm"), root, flow)
+
+
+def _study(name: str, masks: list[str], path: str, root: Path, flow: ExclusionFlow) -> Study:
+    facts = read_facts(root / path)
+    if not facts.patient_id:
+        flow.note("patient unknown: each image counts as its own patient", images=1, studies=1, example=name)
+    return Study(
+        id=name,
+        patient_id=facts.patient_id or name,
+        views=(View(path, facts.position, name, facts.width_px, facts.height_px),),
+        labels={"Pneumothorax": int(bool(masks))},
+        sex=facts.sex,
+        age_years=facts.age_years,
+        source="SIIM-ACR Pneumothorax Segmentation",
+        licence="SIIM-ACR challenge rules; NIH Clinical Center images",
+        extra={"masks_rle": json.dumps(masks)} if masks else {},
+    )
+
+
+SOURCE = Source("siim", "SIIM-ACR Pneumothorax, DICOM with masks", LAYOUT, read, check="exists")

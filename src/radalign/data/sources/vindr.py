@@ -1,0 +1,102 @@
+"""VinDr-CXR: frontal DICOM radiographs read by three (train) or five (test) radiologists, with boxes.
+
+    folder/
+      train/<image_id>.dicom, test/<image_id>.dicom
+      annotations/image_labels_train.csv, image_labels_test.csv     findings per image (and reader)
+      annotations/annotations_train.csv, annotations_test.csv       boxes per image (and reader)
+
+A finding is present when at least two of the three readers of a training image say so; the test labels are
+the consensus of five. Patients are not published, so each image counts as its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from radalign.data.exclusions import ExclusionFlow
+from radalign.data.sources.csv_rows import Row, number, read_csv
+from radalign.data.sources.files import images_by_name, need_file
+from radalign.data.sources.source import Source, SourceOptions
+from radalign.study import Study, View
+
+LAYOUT = "a folder with train/, test/ and annotations/image_labels_train.csv"
+_NOT_LABELS = frozenset({"image_id", "rad_ID", "rad_id", ""})
+# The two tables spell one diagnosis differently.
+_SAME = {"Other disease": "Other diseases"}
+
+
+def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[Study]:
+    """Yield one study per image, training images first; the official split is kept.
+
+    Args:
+        folder: The distribution's folder.
+        flow: Counts what is found.
+        options: `images` is where `train/` and `test/` are.
+
+    Raises:
+        SourceError: If no label table is there.
+    """
+    need_file(folder, ["annotations/image_labels_*.csv", "image_labels_*.csv"], "VinDr-CXR's label table")
+    files = images_by_name(options.images or folder)
+    for part in ("train", "test"):
+        readings = _by_image(folder, f"image_labels_{part}.csv", flow)
+        boxes = _by_image(folder, f"annotations_{part}.csv", flow)
+        for name, rows in readings.items():
+            flow.found(images=1, studies=1)
+            flow.note(
+                "patient unknown: each image counts as its own patient", images=1, studies=1, example=name
+            )
+            yield _study(name, part, rows, boxes.get(name, []), files)
+
+
+def majority(rows: list[Row]) -> dict[str, int]:
+    """1 where more than half of the readers see it, 0 where none does, -1 in between.
+
+    >>> majority([{"Edema": "1", "Mass": "1"}, {"Edema": "0", "Mass": "1"}, {"Edema": "0", "Mass": "0"}])
+    {'Edema': -1, 'Mass': 1}
+    """
+    votes = {
+        name: sum(row.get(name) in ("1", "1.0") for row in rows)
+        for name in rows[0]
+        if name not in _NOT_LABELS
+    }
+    return {
+        _SAME.get(name, name): 1 if 2 * count > len(rows) else -1 if count else 0
+        for name, count in votes.items()
+    }
+
+
+def _study(name: str, part: str, rows: list[Row], boxes: list[Row], files: dict[str, str]) -> Study:
+    found = [_box(row) for row in boxes if row.get("x_min")]
+    return Study(
+        id=name,
+        patient_id=name,
+        views=(View(files.get(name, f"{part}/{name}.dicom"), "PA", name),),
+        labels=majority(rows),
+        split=part,
+        source="VinDr-CXR",
+        licence="PhysioNet Credentialed Health Data License 1.5.0",
+        extra={"boxes": json.dumps(found), "readers": str(len(rows))}
+        if found
+        else {"readers": str(len(rows))},
+    )
+
+
+def _box(row: Row) -> dict[str, object]:
+    sides = {f"{name}_px": number(row[name]) for name in ("x_min", "y_min", "x_max", "y_max")}
+    return {"label": row["class_name"], "reader": row.get("rad_id") or row.get("rad_ID", ""), **sides}
+
+
+def _by_image(folder: Path, name: str, flow: ExclusionFlow) -> dict[str, list[Row]]:
+    rows: dict[str, list[Row]] = {}
+    for place in (folder / "annotations" / name, folder / name):
+        if place.is_file():
+            for row in read_csv(place, flow, ["image_id"]):
+                rows.setdefault(row["image_id"], []).append(row)
+            break
+    return rows
+
+
+SOURCE = Source("vindr", "VinDr-CXR, findings and boxes by several readers", LAYOUT, read, check="exists")

@@ -1,0 +1,79 @@
+"""Two challenges on DICOM copies of ChestX-ray14: boxes per row, run-length masks per row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from radalign.data.importing import ImportSettings, import_source
+from radalign.data.sources.source import SourceError, SourceOptions
+
+Dicom = Callable[..., str]
+Table = Callable[..., Path]
+
+
+@pytest.fixture
+def rsna(dicom: Dicom, table: Table, tmp_path: Path) -> Path:
+    table(
+        [
+            "patientId,x,y,width,height,Target",
+            "u1,,,,,0",
+            "u2,264.0,152.0,213.0,379.0,1",
+            "u2,562.0,152.0,256.0,453.0,1",
+        ],
+        "stage_2_train_labels.csv",
+    )
+    table(
+        ["patientId,class", "u1,Normal", "u2,Lung Opacity", "u2,Lung Opacity"],
+        "stage_2_detailed_class_info.csv",
+    )
+    header = {"ViewPosition": "AP", "PatientSex": "F", "PatientAge": "051Y"}
+    for name in ("stage_2_train_images/u1", "stage_2_train_images/u2", "stage_2_test_images/u3"):
+        dicom(f"{name}.dcm", **header)
+    return tmp_path
+
+
+def test_targets_boxes_and_headers(rsna: Path) -> None:
+    manifest, flow = import_source("rsna", rsna)
+    assert [(s.id, dict(s.labels)) for s in manifest] == [("u1", {"Pneumonia": 0}), ("u2", {"Pneumonia": 1})]
+    assert [box["x_px"] for box in json.loads(manifest["u2"].extra["boxes"])] == [264, 562]
+    assert manifest["u1"].extra == {"class": "Normal"}
+    assert (manifest["u1"].views[0].position, manifest["u1"].sex) == ("AP", "F")
+    assert flow.noted["patient unknown: each image counts as its own patient"].images == 2
+
+
+def test_the_mapping_tells_the_patients(rsna: Path) -> None:
+    mapping = [
+        {"subset_img_id": name, "img_id": f"00011000_00{n}.png"} for n, name in enumerate(("u1", "u2"))
+    ]
+    (rsna / "pneumonia-challenge-dataset-mappings_2018.json").write_text(json.dumps(mapping))
+    manifest, flow = import_source("rsna", rsna)
+    assert {s.patient_id for s in manifest} == {"11000"}
+    assert len({s.split for s in manifest}) == 1
+    assert not flow.noted.get("patient unknown: each image counts as its own patient")
+
+
+def test_the_test_images_have_no_labels(rsna: Path) -> None:
+    settings = ImportSettings(options=SourceOptions(part="test"))
+    assert [(s.id, dict(s.labels)) for s in import_source("rsna", rsna, settings)[0]] == [("u3", {})]
+    with pytest.raises(SourceError, match="no part 'middle'"):
+        import_source("rsna", rsna, ImportSettings(options=SourceOptions(part="middle")))
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [("train-rle.csv", "ImageId, EncodedPixels"), ("stage_2_train.csv", "ImageId,EncodedPixels")],
+)
+def test_masks_of_siim(dicom: Dicom, table: Table, tmp_path: Path, name: str, header: str) -> None:
+    table([header, "1.2.3.4, -1", "1.2.3.5, 100 5 200 3", "1.2.3.5,7 2"], name)
+    dicom("dicom-images-train/1.2/1.2.3/1.2.3.4.dcm", PatientID="p7", ViewPosition="PA")
+    dicom("dicom-images-train/1.2/1.2.3/1.2.3.5.dcm", PatientID="p7")
+    manifest, _ = import_source("siim", tmp_path)
+    assert [(s.labels["Pneumothorax"], s.patient_id, s.views[0].position) for s in manifest] == [
+        (0, "p7", "PA"),
+        (1, "p7", ""),
+    ]
+    assert json.loads(manifest["1.2.3.5"].extra["masks_rle"]) == ["100 5 200 3", "7 2"]
