@@ -18,9 +18,10 @@ import numpy.typing as npt
 from radalign.data.phantom import grid
 from radalign.data.phantom.grains import KERNELS, Grains
 from radalign.data.phantom.grid import VOXEL_MM, Array
+from radalign.data.phantom.smooth import spread_both
 
 SLABS = 4
-_PAD_PX = 12
+_PAD_MM = 8.0
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,20 @@ class Camera:
 
     def magnification(self, depth_mm: float) -> float:
         """How much larger a thing at this depth looks (depth = y for a frontal view, x for a lateral)."""
-        return float(self.source_mm / (self.source_mm - self._gap(np.float32(depth_mm))))
+        return float(self._zoom(np.array([depth_mm], np.float32))[0])
 
-    def _gap(self, depth_mm: Array | np.float32) -> Array | np.float32:
-        return self.detector_mm - self._detector_side * depth_mm
+    def _zoom(self, depth_mm: Array) -> Array:
+        gap_mm = self.detector_mm - self._detector_side * depth_mm
+        return np.asarray(self.source_mm / (self.source_mm - gap_mm), np.float32)
 
     def pixels(self, xyz_mm: Array) -> tuple[Array, Array, Array]:
         """Where points of the patient fall: columns, rows (pixels) and their magnification, each [N]."""
         across, depth = (1, 0) if self.position == "LL" else (0, 1)
-        zoom = np.float32(self.source_mm) / (np.float32(self.source_mm) - self._gap(xyz_mm[:, depth]))
+        zoom = self._zoom(xyz_mm[:, depth])
         scale, middle = zoom / np.float32(self.pixel_mm), np.float32((self.size_px - 1) / 2)
         columns = middle + scale * (xyz_mm[:, across] + self.twist * xyz_mm[:, depth] + self.shift_mm[0])
-        return columns, middle - scale * (xyz_mm[:, 2] + self.shift_mm[1]), zoom
+        rows = middle - scale * (xyz_mm[:, 2] + self.shift_mm[1])
+        return np.asarray(columns, np.float32), np.asarray(rows, np.float32), zoom
 
 
 def project(volume: Array, grains: Grains, camera: Camera) -> Array:
@@ -139,16 +142,17 @@ def _keys(t: Array) -> tuple[Array, Array, Array, Array]:
 
 def project_grains(grains: Grains, camera: Camera) -> Array:
     """The grains' part of `project`: placed between pixels bilinearly, then blurred to each kernel's ball."""
-    side = camera.size_px + 2 * _PAD_PX
+    pad = int(np.ceil(_PAD_MM / camera.pixel_mm))
+    side = camera.size_px + 2 * pad
     column, row, zoom = camera.pixels(grains.xyz_mm)
-    column, row = column + _PAD_PX, row + _PAD_PX
+    column, row = column + pad, row + pad
     seen = (column >= 0) & (column < side - 1) & (row >= 0) & (row < side - 1) & (grains.amount_mm2 != 0)
     amount = grains.amount_mm2[seen] * (zoom[seen] / np.float32(camera.pixel_mm)) ** 2
     planes = _bilinear(column[seen], row[seen], amount, grains.kernel[seen], side)
     image = planes[0]
     for plane, (across, up) in zip(planes[1:], _kernels(camera.pixel_mm), strict=True):
-        image += _spread(_spread(plane, up).T, across).T
-    return image[_PAD_PX:-_PAD_PX, _PAD_PX:-_PAD_PX]
+        image += spread_both(plane, up, across)
+    return np.asarray(image[pad:-pad, pad:-pad], np.float32)
 
 
 def _bilinear(column: Array, row: Array, amount: Array, kernel: npt.NDArray[np.int8], side: int) -> Array:
@@ -163,24 +167,17 @@ def _bilinear(column: Array, row: Array, amount: Array, kernel: npt.NDArray[np.i
     return planes.astype(np.float32).reshape(count, side, side)  # [kernels, H, W]
 
 
-def _spread(plane: Array, half: Array) -> Array:
-    """Convolve the columns of a plane with a symmetric kernel, given from its middle outwards."""
-    spread = plane * half[0]
-    for step, weight in enumerate(half[1:], 1):
-        moved = plane * weight
-        spread[step:] += moved[:-step]
-        spread[:-step] += moved[step:]
-    return spread
-
-
 @lru_cache(maxsize=16)
 def _kernels(pixel_mm: float) -> list[tuple[Array, Array]]:
     """Profiles (across, up) of all kernels but the point, from the middle outwards, each with sum 1."""
-    return [(_profile(across, 0.0, pixel_mm), _profile(up, hollow, pixel_mm)) for across, up, hollow in KERNELS[1:]]
+    return [
+        (_profile(across, 0.0, pixel_mm), _profile(up, hollow, pixel_mm))
+        for across, up, hollow in KERNELS[1:]
+    ]
 
 
 def _profile(radius_mm: float, hollow: float, pixel_mm: float) -> Array:
-    """How much of a ball's (or, when hollow, a rib's) matter lies at each distance from its middle, in pixels."""
+    """How much of a ball (or, when hollow, of a rib) lies at each distance from its middle."""
     q = (np.arange(max(2, int(np.ceil(radius_mm / pixel_mm)) + 1)) * pixel_mm / max(radius_mm, pixel_mm)) ** 2
     half = np.clip(1 - q, 0, None) - hollow * np.clip(0.5 - q, 0, None)
     return np.asarray(half / (2 * half.sum() - half[0]), np.float32)

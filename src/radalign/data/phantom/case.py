@@ -1,6 +1,6 @@
 """A case: everything that one simulated study follows from, and nothing that a rendering decides.
 
-    (seed, patient, visit) ──> Case: anatomy, acquisition, findings, date, prior Case
+(seed, patient, visit) ──> Case: anatomy, acquisition, findings, date, prior Case
 """
 
 from __future__ import annotations

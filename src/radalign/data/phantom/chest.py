@@ -1,6 +1,6 @@
 """The one attenuation field of a study: organs, bones, vessels, diseases and devices together.
 
-    Anatomy + breath + Placed findings ──> volume [Z, Y, X] (per mm) and grains ──> camera.project
+Anatomy + breath + Placed findings ──> volume [Z, Y, X] (per mm) and grains ──> camera.project
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def build(anatomy: Anatomy, breath_mm: float, placed: tuple[Placed, ...]) -> tup
     lungs = _healthy(thorax)
     for p in placed:
         place(lungs, p)
-    grains = [skeleton(thorax), _vessels(lungs), *lungs.grains, *_variants(lungs)]
+    grains = [skeleton(anatomy), _vessels(lungs), *lungs.grains, *_variants(lungs)]
     grains += [device(thorax, p) for p in placed]
     return _attenuation(lungs), join(grains)
 

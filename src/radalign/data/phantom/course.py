@@ -1,7 +1,7 @@
 """How a patient's truth is drawn: who is ill with what, and what becomes of it until the next study.
 
-    patient ──> anatomy, findings (about a third of the studies normal) ──> Case
-            └─> second visit: new, better, worse, stable, resolved       ──> Case with prior
+patient ──> anatomy, findings (about a third of the studies normal) ──> Case
+        └─> second visit: new, better, worse, stable, resolved       ──> Case with prior
 """
 
 from __future__ import annotations
@@ -32,13 +32,16 @@ _BOTH = {"Effusion": 0.3, "Atelectasis": 0.4}
 # Chances of stable, better, worse, resolved until the next study.
 _COURSE = {
     "Nodule": (0.55, 0.08, 0.37, 0.0), "Cardiomegaly": (0.7, 0.15, 0.15, 0.0), "Pacemaker": (1.0, 0, 0, 0),
-    "Central line": (0.6, 0, 0, 0.4), "Endotracheal tube": (0.45, 0, 0, 0.55), "Enteric tube": (0.5, 0, 0, 0.5),
+    "Central line": (0.6, 0, 0, 0.4), "Endotracheal tube": (0.45, 0, 0, 0.55),
+    "Enteric tube": (0.5, 0, 0, 0.5),
 }  # fmt: skip
 _USUAL_COURSE = (0.28, 0.24, 0.24, 0.24)
 _CHANGES = ("stable", "better", "worse", "resolved")
 
 
-def patient_cases(seed: int, patient: int, prior_share: float = 0.4, lateral_share: float = 0.9) -> list[Case]:
+def patient_cases(
+    seed: int, patient: int, prior_share: float = 0.4, lateral_share: float = 0.9
+) -> list[Case]:
     """The one or two studies of a patient, the earlier first.
 
     Args:
@@ -158,7 +161,9 @@ def draw_acquisition(case: Case, lateral_share: float) -> Acquisition:
     """How the images were taken: the very ill lie in bed (AP, no lateral, shallow breath)."""
     rng = case.rng("acquisition")
     names = {p.name for p in case.present}
-    chance = 0.95 if "Endotracheal tube" in names else 0.6 if "Central line" in names else 0.2 if names else 0.06
+    chance = (
+        0.95 if "Endotracheal tube" in names else 0.6 if "Central line" in names else 0.2 if names else 0.06
+    )
     in_bed = bool(rng.random() < chance)
     lateral = bool(rng.random() < (0.1 * lateral_share if in_bed else lateral_share))
     return Acquisition(

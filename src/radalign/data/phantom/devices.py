@@ -59,13 +59,14 @@ def central_line(thorax: Thorax, p: Placed) -> Grains:
     s, x = a.size, thorax.shift_mm
     end = [(-23 * s + x, -8, 66 * s), (-25 * s + x, -6, 34 * s), (-25 * s + x, -5, (14 - p.size_mm) * s)]
     crossing = [] if side < 0 else [(14 * s, -12, 84 * s)]
-    start = {
+    start: dict[str, list[organs.Point]] = {
         "internal jugular": [(side * 40 * s, -8, 185), (side * 32 * s, -10, 130), (side * 26 * s, -12, 96)],
-        "subclavian": [(side * 112 * s, -48, 80 * s), (side * 80 * s, -34, 98 * s), (side * 36 * s, -18, 94 * s)],
+        "subclavian": [(side * 112 * s, -48, 80 * s), (side * 80 * s, -34, 98 * s),
+                       (side * 36 * s, -18, 94 * s)],
         "arm": [(side * 186, 5, 60), (side * 140 * s, -4, 92 * s), (side * 84 * s, -22, 100 * s),
                 (side * 36 * s, -16, 94 * s)],
-    }[p.location]  # fmt: skip
-    return tube(curve([*start, *crossing, *end]), 1.15, PLASTIC_PER_MM)
+    }  # fmt: skip
+    return tube(curve([*start[p.location], *crossing, *end]), 1.15, PLASTIC_PER_MM)
 
 
 def endotracheal_tube(thorax: Thorax, p: Placed) -> Grains:

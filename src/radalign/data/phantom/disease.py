@@ -1,7 +1,7 @@
 """Diseases as changes of the chest: what moves organs, what fills the lungs, what stands in them.
 
-    Placed ──> moved(thorax)                        heart size, shift, diaphragm
-           ──> effusion, pneumothorax, ... (Lungs)  change the air and the lung tissue in place
+Placed ──> moved(thorax)                        heart size, shift, diaphragm
+       ──> effusion, pneumothorax, ... (Lungs)  change the air and the lung tissue in place
 """
 
 from __future__ import annotations
@@ -161,7 +161,10 @@ def edema(lungs: Lungs, p: Placed, side: int) -> None:
     lungs.congestion = max(lungs.congestion, 0.4 + 0.6 * p.extent)
     for n in range(3 + int(5 * p.extent)):
         z = dome - 8 + 8 * n
-        wall, y = side * 0.94 * thorax.anatomy.half_width_mm * float(thorax.taper(np.float32(z))), rng.uniform(-35, 35)
+        wall, y = (
+            side * 0.94 * thorax.anatomy.half_width_mm * float(thorax.taper(np.float32(z))),
+            rng.uniform(-35, 35),
+        )
         line = np.stack([np.linspace(wall, wall - side * 16, 12), np.full(12, y), np.full(12, z)], 1)
         lungs.grains.append(tube(line.astype(np.float32), 1.0, 3 * lungs.extra_per_mm))
 
@@ -182,7 +185,8 @@ def _ball(radius_mm: float, rng: np.random.Generator) -> Array:
     at = np.arange(-radius_mm, radius_mm + step, step)
     points = np.stack(np.meshgrid(at, at, at), -1).reshape(-1, 3)  # [N, 3]
     lobes = 1 + 0.07 * np.cos(3 * np.arctan2(points[:, 2], points[:, 0]) + rng.uniform(0, 6))
-    return points[np.linalg.norm(points, axis=1) <= radius_mm * lobes].astype(np.float32)
+    inside = np.linalg.norm(points, axis=1) <= radius_mm * lobes
+    return np.asarray(points[inside], np.float32)
 
 
 def position(

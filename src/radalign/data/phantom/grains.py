@@ -60,7 +60,7 @@ def kernel_of(radius_mm: Array) -> npt.NDArray[np.int8]:
     >>> kernel_of(np.array([0.5, 2.2, 20.0], np.float32)).tolist()
     [0, 1, 2]
     """
-    return np.abs(radius_mm[..., None] - _ROUND_MM).argmin(-1).astype(np.int8)
+    return np.asarray(np.abs(radius_mm[..., None] - _ROUND_MM).argmin(-1), np.int8)
 
 
 def tube(path_mm: Array, radius_mm: Array | float, extra: float, kernel: int | None = None) -> Grains:
@@ -84,9 +84,7 @@ def fill(points_mm: Array, radius_mm: float, extra: float) -> Grains:
     count = len(points_mm)
     volume_mm3 = 4 / 3 * np.pi * radius_mm**3
     kernel = kernel_of(np.full(count, radius_mm, np.float32))
-    return Grains(
-        np.asarray(points_mm, np.float32), np.full(count, extra * volume_mm3, np.float32), kernel
-    )
+    return Grains(np.asarray(points_mm, np.float32), np.full(count, extra * volume_mm3, np.float32), kernel)
 
 
 def curve(corners_mm: Sequence[Sequence[float]], step_mm: float = 1.5) -> Array:

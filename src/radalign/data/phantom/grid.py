@@ -93,6 +93,6 @@ def at_points(volume: Array, xyz_mm: Array) -> Array:
     """
     sizes = np.array(SHAPE[::-1])
     index = np.rint(xyz_mm * np.array([1, 1, -1], np.float32) / VOXEL_MM + (sizes - 1) / 2).astype(np.intp)
-    known = ((index >= 0) & (index < sizes)).all(1)
+    known = np.all((index >= 0) & (index < sizes), axis=1)
     i, j, k = np.where(known[:, None], index, 0).T
     return np.where(known, volume[k, j, i], np.float32(0))

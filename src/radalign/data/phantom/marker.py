@@ -34,12 +34,12 @@ def burn_in(image: Array, position: str, side_marker: bool) -> Array:
 
 @lru_cache(maxsize=16)
 def letters(text: str, height_px: int) -> Array:
-    """White letters on nothing, float32 [h, w], 0..1, with a dark rim of one pixel around them."""
+    """White letters on nothing, float32 [h, w], 0..1, with an empty rim of one pixel."""
     font = ImageFont.load_default(size=height_px)
     left, top, right, bottom = font.getbbox(text)
     canvas = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
     ImageDraw.Draw(canvas).text((1 - left, 1 - top), text, fill=255, font=font)
-    return np.asarray(canvas, np.float32) / 255
+    return np.asarray(np.asarray(canvas) / 255, np.float32)
 
 
 def _paste(image: Array, ink: Array, top: int, left: int) -> None:

@@ -1,6 +1,6 @@
 """The healthy chest as voxels: how much of each is body, and how much of that is air.
 
-    Thorax ──> body [Z, Y, X] 0..1,  lungs [Z, Y, X] 0..1 (heart, aorta and hila cut out),  gas in the stomach
+Thorax ──> body [Z, Y, X] 0..1,  lungs [Z, Y, X] 0..1 (heart, aorta and hila cut out),  gas in the stomach
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def lungs(thorax: Thorax) -> Array:
 
 
 def heart_parts(thorax: Thorax) -> list[tuple[Point, Point, float]]:
-    """The heart as ellipsoids: centre, half axes (along, up, deep) and the turn of the first axis, radians."""
+    """The heart as ellipsoids: centre, half axes (along, up, deep) and turn (radians)."""
     a = thorax.anatomy
     s, grown = a.heart * thorax.heart, thorax.heart - 1
     base = 0.5 * (thorax.domes_mm[0] + thorax.domes_mm[1]) + 16 * a.size

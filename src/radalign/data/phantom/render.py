@@ -1,6 +1,6 @@
 """From a case to its views: one volume, projected for every view, developed like a radiograph.
 
-    Case ──> chest.build ──> camera.project ──> exposure.develop ──> marked ──> {"PA": [H, W], "LL": [H, W]}
+Case ──> chest.build ──> camera.project ──> exposure.develop ──> marked ──> {"PA": [H, W], "LL": [H, W]}
 """
 
 from __future__ import annotations

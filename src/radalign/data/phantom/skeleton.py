@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from radalign.data.phantom.anatomy import Anatomy
 from radalign.data.phantom.grains import RIB, Grains, curve, join, tube
 from radalign.data.phantom.grid import Array
 from radalign.data.phantom.thorax import Thorax
@@ -15,8 +16,10 @@ EXTRA_PER_MM = 0.021
 _VERTEBRA_MM = 23.5
 
 
-def skeleton(thorax: Thorax) -> Grains:
-    """All bones of one chest."""
+@lru_cache(maxsize=8)
+def skeleton(anatomy: Anatomy) -> Grains:
+    """All bones of one patient; neither breath nor disease moves them."""
+    thorax = Thorax(anatomy)
     parts = [spine(thorax), ribs(thorax), sternum(thorax)]
     parts += [part for side in (-1, 1) for part in (clavicle(thorax, side), *shoulder(thorax, side))]
     return join(parts)
@@ -92,8 +95,12 @@ def shoulder(thorax: Thorax, side: int) -> list[Grains]:
     """The edges of one shoulder blade."""
     a = thorax.anatomy
     s, out = a.size, a.half_width_mm + 2
-    inner = curve([(side * 0.80 * out, 62, 105 * s), (side * 0.93 * out, 74, 55 * s), (side * 1.0 * out, 70, 8 * s)])
-    outer = curve([(side * 1.0 * out, 70, 8 * s), (side * 1.06 * out, 56, 50 * s), (side * 1.16 * out, 36, 92 * s)])
+    inner = curve(
+        [(side * 0.80 * out, 62, 105 * s), (side * 0.93 * out, 74, 55 * s), (side * 1.0 * out, 70, 8 * s)]
+    )
+    outer = curve(
+        [(side * 1.0 * out, 70, 8 * s), (side * 1.06 * out, 56, 50 * s), (side * 1.16 * out, 36, 92 * s)]
+    )
     thin = 0.5 * EXTRA_PER_MM * a.bone
     return [tube(inner, 3.5, thin), tube(outer, 4.5, thin)]
 

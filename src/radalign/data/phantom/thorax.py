@@ -1,6 +1,6 @@
 """The surfaces of one chest at one moment, as functions of position that serve voxels and points alike.
 
-    Anatomy + breathing + what disease moves ──> Thorax: rib cage, diaphragm, mediastinum, spine, heart
+Anatomy + breathing + what disease moves ──> Thorax: rib cage, diaphragm, mediastinum, spine, heart
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What can be found in a simulated study: names, sides, places, and what was placed.
 
-    Placed = Finding (the truth that travels in the manifest) + where and how large, as numbers
+Placed = Finding (the truth that travels in the manifest) + where and how large, as numbers
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ class Placed:
     @property
     def finding(self) -> Finding:
         """The truth as it travels in the manifest."""
-        return Finding(self.name, self.side, self.location, self.severity, round(self.size_mm, 1), self.change)
+        return Finding(
+            self.name, self.side, self.location, self.severity, round(self.size_mm, 1), self.change
+        )
 
     @property
     def sides(self) -> tuple[int, ...]:
