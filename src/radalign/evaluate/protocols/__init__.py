@@ -13,6 +13,8 @@ PROTOCOLS = (
     "rsna",
     "nih",
     "ms-cxr-t",
+    "few-shot",
+    "base-to-novel",
 )
 
 

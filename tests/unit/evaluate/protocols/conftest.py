@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +44,14 @@ def angles() -> type[Angles]:
 
 @pytest.fixture
 def write_image() -> Callable[[Path, int], None]:
-    """Writes a PNG (whatever its suffix) whose grey value is an angle in degrees."""
+    """Writes a PNG (whatever its suffix) whose first pixel is an angle; no two files have the same bytes."""
+    serials = count()
 
     def write(path: Path, degrees: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((2, 2), degrees, np.uint8)).save(path, format="PNG")
+        serial = next(serials)
+        pixels = np.array([[degrees, serial // 256], [serial % 256, 0]], np.uint8)
+        Image.fromarray(pixels).save(path, format="PNG")
 
     return write
 

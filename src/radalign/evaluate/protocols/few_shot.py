@@ -1,0 +1,113 @@
+"""Few-shot classification with 1, 2, 4, 8 and 16 images per class.
+
+    <set>/split*.json    {"train": [[path, label, class name], ...], "val": ..., "test": ...}
+    <set>/**             the images, paths from the split file's folder or from one folder below it
+
+K per class to learn, min(K, 4) per class to pick a method's settings, top-1 accuracy on the whole test split,
+mean over seeds 1 to 3, which draw other shots.
+
+| | paper | strict |
+|---|---|---|
+| an image in train and test | counts | is taken out of train |
+| reported | mean and SD over seeds | also an interval over test images |
+
+References:
+    Zhou et al., CoOp (IJCV 2022); BiomedCoOp (CVPR 2025).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from radalign.evaluate.bootstrap import Resamples
+from radalign.evaluate.comparison import Name, Number, compare
+from radalign.evaluate.embeddings import Embedder
+from radalign.evaluate.few_shot import METHODS, SHOTS
+from radalign.evaluate.protocols.few_shot_data import TEMPLATE, EmbeddedSet, FewShotSet, find_sets
+from radalign.evaluate.protocols.protocol import Options, Protocol
+from radalign.evaluate.results import Gap, Measure, Result
+from radalign.evaluate.statistic import average_of
+
+SEEDS = (1, 2, 3)
+
+
+def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Result:
+    """Every method and number of shots, for every system and data set."""
+    sets = find_sets(folder, drop_leaked=options.mode == "strict")
+    measures: list[Measure] = []
+    gaps: list[Gap] = []
+    for data in sets:
+        embedded = {name: EmbeddedSet(system, data, options) for name, system in systems.items()}
+        found, differences = _one_set(embedded, data, options)
+        measures += found
+        gaps += differences
+    measures += over_sets(measures)
+    facts = {"sets": {d.name: d.sha256 for d in sets}, "seeds": list(SEEDS), "template": TEMPLATE}
+    return Result(PROTOCOL.name, options.mode, tuple(measures), tuple(gaps), facts, notes=leak_notes(sets))
+
+
+def leak_notes(sets: list[FewShotSet]) -> tuple[str, ...]:
+    """A sentence per data set whose training and test images overlap."""
+    return tuple(f"{d.name}: {d.leaked} training images are also test images." for d in sets if d.leaked)
+
+
+def over_sets(measures: list[Measure]) -> list[Measure]:
+    """The mean of every per-set number over the data sets, deviations aside."""
+    values: dict[tuple[str, str, str], list[Measure]] = {}
+    for m in measures:
+        if not m.metric.startswith("SD"):
+            values.setdefault((m.system, m.task, m.metric), []).append(m)
+    return [
+        Measure(*key, float(np.mean([m.value for m in rows])), n=sum(m.n for m in rows), chance=_chance(rows))
+        for key, rows in values.items()
+    ]
+
+
+def _chance(rows: list[Measure]) -> float | None:
+    known = [m.chance for m in rows if m.chance is not None]
+    return float(np.mean(known)) if len(known) == len(rows) else None
+
+
+def _one_set(
+    embedded: Mapping[str, EmbeddedSet], data: FewShotSet, options: Options
+) -> tuple[list[Measure], tuple[Gap, ...]]:
+    labels = list(range(len(data.class_names)))
+    numbers: dict[tuple[str, str], dict[Name, Number]] = {}
+    spread: list[Measure] = []
+    for name, given in embedded.items():
+        for method, classify in METHODS.items():
+            for shots in SHOTS if method != "zero-shot" else (0,):
+                each = [
+                    given.accuracy(classify, shots, seed, labels) for seed in (SEEDS if shots else SEEDS[:1])
+                ]
+                task = f"{method}, K = {shots}"
+                numbers[name, task] = {("accuracy", data.name): Number(average_of(each), 1 / len(labels))}
+                if len(each) > 1:
+                    deviation = float(np.std([s.value for s in each], ddof=1))
+                    spread.append(
+                        Measure(name, task, "SD of accuracy", deviation, n=len(each), group=data.name)
+                    )
+    return compared(numbers, spread, len(data.test.paths), options)
+
+
+def compared(
+    numbers: dict[tuple[str, str], dict[Name, Number]], spread: list[Measure], images: int, options: Options
+) -> tuple[list[Measure], tuple[Gap, ...]]:
+    """Measures and gaps over test images; paper mode keeps the values and drops the intervals."""
+    measures, gaps = compare(numbers, Resamples(range(images), options.resamples, options.seed))
+    if options.mode == "paper":
+        measures, gaps = tuple(replace(m, low=None, high=None) for m in measures), ()
+    return [*measures, *spread], gaps
+
+
+PROTOCOL = Protocol(
+    "few-shot",
+    "Few-shot classification",
+    "One folder per data set with a split*.json in CoOp's format and the images.",
+    run,
+    "An image that is both in train and in test counts; no interval.",
+)

@@ -1,0 +1,169 @@
+"""Data sets with a CoOp-style split file, and one system's embeddings of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radalign.evaluate import metrics
+from radalign.evaluate.embeddings import Embedder, EvaluationError
+from radalign.evaluate.few_shot import VALIDATION_SHOTS, Method, Shots, draw_shots
+from radalign.evaluate.protocols.protocol import Options, embed_frontals, frontal_studies
+from radalign.evaluate.provenance import sha256_of
+from radalign.evaluate.statistic import Statistic
+
+TEMPLATE = "a photo of a {}."
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split: image paths from the set's root, and their classes, [N]."""
+
+    paths: list[str]
+    classes: NDArray[np.int64]
+
+    def of(self, labels: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Indices of the items of these labels, and each one's place in the list of labels."""
+        place = {label: i for i, label in enumerate(labels)}
+        chosen = np.array(
+            [i for i, label in enumerate(self.classes.tolist()) if label in place], dtype=np.int64
+        )
+        return chosen, np.array([place[label] for label in self.classes[chosen].tolist()], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class FewShotSet:
+    """One data set.
+
+    Args:
+        name: Of its folder.
+        root: What the paths start from.
+        class_names: Name of every label, by label.
+        train: What may be learnt from.
+        val: What picks settings.
+        test: What is reported.
+        leaked: Training images whose bytes are also in the test split.
+        sha256: Of the split file.
+    """
+
+    name: str
+    root: Path
+    class_names: tuple[str, ...]
+    train: Part
+    val: Part
+    test: Part
+    leaked: int
+    sha256: str
+
+
+def find_sets(folder: Path, drop_leaked: bool) -> list[FewShotSet]:
+    """Every data set with a split file, in the folder or one below it.
+
+    Args:
+        folder: Where to look.
+        drop_leaked: Take training images that are also test images out of the training split.
+
+    Raises:
+        EvaluationError: If there is none, or a split file cannot be read.
+    """
+    files = sorted([*folder.glob("split*.json"), *folder.glob("*/split*.json")])
+    if not files:
+        raise EvaluationError(
+            f"{folder} holds no split*.json, nor does a folder below; put CoOp's split file there."
+        )
+    return [read_set(path, drop_leaked) for path in files]
+
+
+def read_set(path: Path, drop_leaked: bool = False) -> FewShotSet:
+    """Read one split file: `{"train": [[path, label, class name], ...], "val": ..., "test": ...}`."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        items = {
+            part: [(str(p), int(label), str(name)) for p, label, name in json.loads(text)[part]]
+            for part in PARTS
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(
+            f"{path} is not a split file ({error}); it needs train, val and test lists."
+        ) from error
+    names = {label: name for part in PARTS for _, label, name in items[part]}
+    if sorted(names) != list(range(len(names))):
+        raise EvaluationError(
+            f"The labels of {path} are not 0 to {len(names) - 1}; number the classes without gaps."
+        )
+    root = _root(path.parent, items["train"][0][0])
+    tested = {_digest(root / p) for p, _, _ in items["test"]}
+    leaks = [i for i, (p, _, _) in enumerate(items["train"]) if _digest(root / p) in tested]
+    if drop_leaked:
+        items["train"] = [item for i, item in enumerate(items["train"]) if i not in set(leaks)]
+    parts = {
+        part: Part([p for p, _, _ in rows], np.array([label for _, label, _ in rows]))
+        for part, rows in items.items()
+    }
+    class_names = tuple(names[i].replace("_", " ") for i in range(len(names)))
+    return FewShotSet(path.parent.name, root, class_names, **parts, leaked=len(leaks), sha256=sha256_of(text))
+
+
+class EmbeddedSet:
+    """One system's embeddings of one data set, made once.
+
+    Args:
+        system: The system.
+        data: The data set.
+        options: Where progress goes.
+    """
+
+    def __init__(self, system: Embedder, data: FewShotSet, options: Options) -> None:
+        self.data = data
+        self._z = {
+            part: embed_frontals(system, frontal_studies(getattr(data, part).paths), data.root, options)
+            for part in PARTS
+        }
+        self._texts = np.asarray(
+            system.embed_texts([TEMPLATE.format(n) for n in data.class_names]), dtype=np.float64
+        )
+
+    def accuracy(self, method: Method, shots: int, seed: int, labels: Sequence[int]) -> Statistic:
+        """Top-1 accuracy among these labels, as a statistic of the test images that have one of them."""
+        chosen, classes = self.data.test.of(labels)
+        scores = method(self._shots(shots, seed, labels))(self._z["test"][chosen])
+        return metrics.accuracy(scores.argmax(axis=1), classes)
+
+    def _shots(self, shots: int, seed: int, labels: Sequence[int]) -> Shots:
+        train = self._drawn("train", shots, seed, labels)
+        val = self._drawn("val", min(shots, VALIDATION_SHOTS), seed, labels)
+        return Shots(*train, *val, self._texts[list(labels)])
+
+    def _drawn(
+        self, part: str, count: int, seed: int, labels: Sequence[int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        split: Part = getattr(self.data, part)
+        chosen, classes = split.of(labels)
+        picked = draw_shots(classes.tolist(), count, seed)
+        return self._z[part][chosen[picked]].astype(np.float64), classes[picked]
+
+
+def _root(folder: Path, first: str) -> Path:
+    """The folder that the split file's paths start from: its own, or one just below."""
+    for candidate in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())):
+        if (candidate / first).is_file():
+            return candidate
+    raise EvaluationError(
+        f"The image {first} is neither in {folder} nor in a folder just below it; unpack it there."
+    )
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise EvaluationError(
+            f"The image {path} cannot be read ({error}); unpack the data set again."
+        ) from error

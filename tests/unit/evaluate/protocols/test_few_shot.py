@@ -1,0 +1,138 @@
+"""Few-shot and base-to-novel: shots as CoOp draws them, methods against loops, both harmonic means."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+from radalign.evaluate.embeddings import EvaluationError
+from radalign.evaluate.few_shot import METHODS, Shots, draw_shots, prototypes, tip_adapter
+from radalign.evaluate.protocols import base_to_novel, few_shot
+from radalign.evaluate.protocols.few_shot_data import read_set
+from radalign.evaluate.protocols.protocol import Options
+from radalign.evaluate.results import Measure
+
+ANGLES = {"clear lung": 10, "effusion": 50, "mass": 90, "fracture": 130}
+
+
+@pytest.fixture
+def folder(tmp_path, write_image):
+    """Four classes 40 degrees apart; 20 training, 4 validation and 10 test images each."""
+    noise = np.random.default_rng(0)
+    lists = {"train": [], "val": [], "test": []}
+    for label, (name, angle) in enumerate(ANGLES.items()):
+        for part, count in (("train", 20), ("val", 4), ("test", 10)):
+            for i in range(count):
+                path = f"{name.replace(' ', '_')}/{part}{i}.png"
+                write_image(tmp_path / "chest" / "images" / path, int(angle + noise.integers(-9, 10)))
+                lists[part].append([path, label, name.replace(" ", "_")])
+    (tmp_path / "chest" / "split_zhou_chest.json").write_text(json.dumps(lists))
+    return tmp_path
+
+
+def words(offset=0.0):
+    return {f"a photo of a {name}.": angle + offset for name, angle in ANGLES.items()}
+
+
+def test_shots_are_drawn_class_by_class_with_pythons_sample():
+    labels = [0] * 5 + [1] * 3 + [0] * 2
+    generator = random.Random(3)
+    want = [*generator.sample([0, 1, 2, 3, 4, 8, 9], 4), 5, 6, 7]
+    assert draw_shots(labels, 4, seed=3) == want  # class 1 has only three and gives them all
+
+
+def test_prototypes_and_tip_adapter_equal_loops():
+    rng = np.random.default_rng(0)
+    unit = lambda rows: rows / np.linalg.norm(rows, axis=-1, keepdims=True)  # noqa: E731
+    classes = np.array([0, 0, 1, 1])
+    shots = Shots(
+        rng.normal(size=(4, 3)), classes, rng.normal(size=(0, 3)), np.array([], int), rng.normal(size=(2, 3))
+    )
+    z = rng.normal(size=(5, 3))
+    got, cached = prototypes(shots)(z), tip_adapter(shots)(z)
+    alpha, beta = [(a, b) for a in (0.1, 0.5, 1.0, 2.0, 5.0, 10.0) for b in (1.0, 3.0, 5.5, 10.0)][12]
+    for n in range(5):
+        for c in range(2):
+            members = [unit(shots.train[i]) for i in range(4) if classes[i] == c]
+            mean = unit(np.mean(members, axis=0))
+            assert got[n, c] == pytest.approx(100 * unit(z[n]) @ mean)
+            votes = sum(np.exp(-beta * (1 - unit(z[n]) @ member)) for member in members)
+            assert cached[n, c] == pytest.approx(100 * unit(z[n]) @ unit(shots.texts[c]) + alpha * votes)
+
+
+def test_few_shot_numbers(folder, angles):
+    # The sentences stand 28 degrees off, nearer to the next class than to their own.
+    found = few_shot.run({"fake": angles(words(28))}, folder, Options(resamples=20))
+    by = {(m.task, m.metric, m.group): m for m in found.measures}
+    assert by["zero-shot, K = 0", "accuracy", "chest"].value < 0.5
+    for method in ("prototypes", "linear probe"):
+        assert by[f"{method}, K = 16", "accuracy", "chest"].value > 0.95
+    assert (
+        by["Tip-Adapter, K = 16", "accuracy", "chest"].value
+        > by["zero-shot, K = 0", "accuracy", "chest"].value
+    )
+    assert (
+        by["prototypes, K = 16", "accuracy", ""].value == by["prototypes, K = 16", "accuracy", "chest"].value
+    )
+    assert by["prototypes, K = 1", "accuracy", "chest"].chance == 0.25
+    assert by["prototypes, K = 1", "SD of accuracy", "chest"].n == 3
+    assert by["prototypes, K = 1", "accuracy", "chest"].low is not None
+    assert {task.rsplit(" = ")[1] for task, _, _ in by} == {"0", "1", "2", "4", "8", "16"}
+
+
+def test_paper_mode_has_no_interval(folder, angles):
+    found = base_to_novel.run({"fake": angles(words())}, folder, Options(mode="paper", resamples=5))
+    assert all(m.low is None for m in found.measures)
+
+
+def test_base_to_novel_tests_each_side_among_its_own_classes(folder, angles):
+    found = base_to_novel.run({"fake": angles(words())}, folder, Options(resamples=5))
+    by = {(m.task, m.metric, m.group): m for m in found.measures}
+    assert by["zero-shot", "base accuracy", "chest"].n == 20
+    assert by["zero-shot", "novel accuracy", "chest"].chance == 0.5
+    assert by["zero-shot", "HM", "chest"].value == 1.0
+    assert set(METHODS) == {task for task, _, _ in by}
+
+
+def test_the_two_ways_to_average_harmonic_means_differ_and_are_named():
+    sides = {"a": (0.9, 0.3), "b": (0.5, 0.7)}
+    measures = [
+        Measure("s", "t", metric, value, group=name)
+        for name, (base, novel) in sides.items()
+        for metric, value in (
+            ("base accuracy", base), ("novel accuracy", novel), ("HM", 2 * base * novel / (base + novel)),
+        )
+    ]  # fmt: skip
+    found = {m.metric: m.value for m in base_to_novel.averages(measures)}
+    assert found["mean of HM"] == pytest.approx((0.45 + 0.7 / 1.2) / 2)
+    assert found["HM of means"] == pytest.approx(2 * 0.7 * 0.5 / 1.2)
+    assert found["base accuracy"] == pytest.approx(0.7)
+
+
+def test_a_training_image_that_is_also_tested_is_found_by_its_bytes(folder):
+    images = folder / "chest" / "images" / "mass"
+    path = folder / "chest" / "split_zhou_chest.json"
+    assert read_set(path).leaked == 0
+    (images / "train0.png").write_bytes((images / "test0.png").read_bytes())
+    kept, dropped = read_set(path), read_set(path, drop_leaked=True)
+    assert kept.leaked == dropped.leaked == 1
+    assert "mass/train0.png" in kept.train.paths
+    assert "mass/train0.png" not in dropped.train.paths
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("{}", "not a split file"), ('{"train": [["a", 1, "x"]], "val": [], "test": []}', "0 to 0")],
+)
+def test_a_wrong_split_file_is_refused(tmp_path, text, sentence):
+    (tmp_path / "split.json").write_text(text)
+    with pytest.raises(EvaluationError, match=sentence):
+        read_set(tmp_path / "split.json")
+
+
+def test_a_folder_without_split_files_is_refused(tmp_path, angles):
+    with pytest.raises(EvaluationError, match="no split"):
+        few_shot.run({"fake": angles({})}, tmp_path, Options())
