@@ -36,9 +36,9 @@ class FrozenCopy:
         """The made weight and bias in `dtype`; the same objects as last time unless a source changed."""
         key = (dtype, *((s.data_ptr(), s._version, s.device) for s in sources if s is not None))
         if self._copies is None or key != self._key:
-            with torch.no_grad():
+            with torch.inference_mode(False), torch.no_grad():  # a copy made in inference must serve training
                 weight, bias = self._make(*sources)
-            self._copies = weight.detach().to(dtype), None if bias is None else bias.detach().to(dtype)
+                self._copies = weight.to(dtype), None if bias is None else bias.to(dtype)
             self._key = key
         return self._copies
 
@@ -69,7 +69,7 @@ class Linear(nn.Linear):
             scale: Multiplied with the result, [d_out] (LayerScale); costs nothing where the copy is used.
         """
         dtype = autocast_dtype(x.device)
-        if dtype is None or self.weight.requires_grad or (scale is not None and scale.requires_grad):
+        if dtype is None or any(t is not None and t.requires_grad for t in (self.weight, self.bias, scale)):
             out = F.linear(x, self.weight, self.bias)
             return out if scale is None else out * scale
         weight, bias = self._copy.of(dtype, self.weight, self.bias, scale)

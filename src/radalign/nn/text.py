@@ -5,7 +5,7 @@ Padding is dropped before the embeddings and put back, as zeros, after the last 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -25,12 +25,14 @@ class TextConfig:
         vocabulary: The number of token ids.
         max_tokens: The longest text, in tokens.
         projection: The width of the published joint space, or 0 for none (CLIP).
+        projection_hidden: The hidden width of a two-layer projection, or 0 for a linear one (BiomedCLIP).
     """
 
     transformer: TransformerConfig
     vocabulary: int
     max_tokens: int
     projection: int = 0
+    projection_hidden: int = field(default=0, repr=False)  # the tensors' shapes tell it to a fingerprint
 
 
 class TextEncoder(nn.Module):
@@ -42,7 +44,7 @@ class TextEncoder(nn.Module):
         name: What the encoder is called.
         identity: The name and the SHA-256 of the published weights; empty until weights are loaded.
         embedding_adapter: `f(tokens [T, D]) -> [T, D]` after the embeddings; None costs nothing.
-        projection: CLIP's map into its joint space, for the last token; None elsewhere.
+        projection: The published map into a joint space, for CLIP's last token or BiomedCLIP's CLS; or None.
     """
 
     def __init__(self, config: TextConfig) -> None:
@@ -57,7 +59,7 @@ class TextEncoder(nn.Module):
         self.embedding_adapter: nn.Module | None = None
         self.transformer = Transformer(blocks)
         self.norm = nn.LayerNorm(self.width, blocks.norm_eps) if blocks.norm == "pre" else None
-        self.projection = Linear(self.width, config.projection, False) if config.projection else None
+        self.projection = _projection(config)
         nn.init.normal_(self.word.weight, std=0.02)
         nn.init.normal_(self.position.weight, std=0.02)
 
@@ -96,6 +98,16 @@ class TextEncoder(nn.Module):
     def finish(self, packed: Packed) -> Tensor:
         """The last norm of tokens [T, D] -> [B, L, D]."""
         return (packed if self.norm is None else packed.replace(self.norm(packed.tokens))).unpack()
+
+
+def _projection(config: TextConfig) -> nn.Module | None:
+    """The map into the joint space, without biases: one layer or two."""
+    width, hidden = config.transformer.width, config.projection_hidden
+    if not config.projection:
+        return None
+    if not hidden:
+        return Linear(width, config.projection, False)
+    return nn.Sequential(Linear(width, hidden, False), nn.GELU(), Linear(hidden, config.projection, False))
 
 
 def last_tokens(tokens: Tensor, attention_mask: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from radalign.nn.text import TextConfig
 from radalign.nn.transformer import TransformerConfig
-from radalign.weights.names import CheckpointError, NameMap
+from radalign.weights.names import CheckpointError, NameMap, block_count
 
 HF = NameMap(
     family="BERT",
@@ -57,6 +57,34 @@ def config(hf: Mapping[str, Any]) -> TextConfig:
         attention_dropout=hf.get("attention_probs_dropout_prob", 0.1),
     )
     return TextConfig(blocks, hf.get("vocab_size", 30522), hf.get("max_position_embeddings", 512))
+
+
+def config_of_shapes(published: Mapping[str, Tensor], prefix: str, heads: int = 0) -> TextConfig:
+    """Our configuration from a checkpoint's shapes alone.
+
+    Args:
+        published: The checkpoint.
+        prefix: What stands before BERT's names in it.
+        heads: The attention heads; 0 means heads of 64, as every published BERT-base has.
+
+    Raises:
+        CheckpointError: The checkpoint has no BERT under that prefix.
+    """
+    try:
+        words = published[f"{prefix}embeddings.word_embeddings.weight"]
+        places = published[f"{prefix}embeddings.position_embeddings.weight"]
+        mlp = published[f"{prefix}encoder.layer.0.intermediate.dense.weight"]
+    except KeyError as error:
+        raise CheckpointError(f"The checkpoint has no {error.args[0]}; give one that holds a BERT.") from None
+    settings = {
+        "hidden_size": words.shape[1],
+        "num_hidden_layers": block_count(published, f"{prefix}encoder.layer."),
+        "num_attention_heads": heads or max(1, words.shape[1] // 64),
+        "intermediate_size": mlp.shape[0],
+        "vocab_size": words.shape[0],
+        "max_position_embeddings": places.shape[0],
+    }
+    return config(settings)
 
 
 def tidy(published: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -106,6 +106,16 @@ def rename(
     return Renamed(tensors, account)
 
 
+def block_count(published: Published, start: str) -> int:
+    """How many blocks a checkpoint has whose names begin with `start` and a number.
+
+    >>> block_count({"blocks.0.norm.bias": Tensor(), "blocks.1.norm.bias": Tensor()}, "blocks.")
+    2
+    """
+    numbers = [name.removeprefix(start).split(".")[0] for name in published if name.startswith(start)]
+    return max((int(number) for number in numbers if number.isdigit()), default=-1) + 1
+
+
 def _several(names: str | tuple[str, ...]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else names
 

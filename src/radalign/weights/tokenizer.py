@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from tokenizers import Regex, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
 from torch import Tensor
 
 from radalign.weights.files import read_json
 from radalign.weights.names import CheckpointError
+
+_CLIP_START, _CLIP_END = "<|startoftext|>", "<|endoftext|>"
+_CLIP_WORDS = r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
 
 
 class Tokenizer:
@@ -118,7 +122,7 @@ def padded(ids: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
 
 
 def read_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
-    """The tokenizer of a Hugging Face folder: `tokenizer.json`, or BERT's `vocab.txt`.
+    """The tokenizer of a Hugging Face folder: `tokenizer.json`, BERT's `vocab.txt`, or CLIP's `vocab.json`.
 
     Raises:
         CheckpointError: The folder has neither.
@@ -130,6 +134,26 @@ def read_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
         lower = read_json(settings).get("do_lower_case", True) if settings.is_file() else True
         fast = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lower)
         return Tokenizer(FastTokenizer.from_str(fast.to_str()), max_tokens)
-    raise CheckpointError(
-        f"{folder.name} has neither tokenizer.json nor vocab.txt; add the encoder's tokenizer."
+    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        return Tokenizer(_clip_tokenizer(folder), max_tokens)
+    raise CheckpointError(f"{folder.name} has no tokenizer.json or vocab.txt; add the encoder's tokenizer.")
+
+
+def _clip_tokenizer(folder: Path) -> FastTokenizer:
+    """CLIP's byte-pair encoding from its vocabulary and merges."""
+    fast = FastTokenizer(
+        models.BPE.from_file(
+            str(folder / "vocab.json"),
+            str(folder / "merges.txt"),
+            end_of_word_suffix="</w>",
+            unk_token=_CLIP_END,
+        )
     )
+    fast.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    split = pre_tokenizers.Split(Regex(_CLIP_WORDS), behavior="removed", invert=True)
+    fast.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    start, end = ((token, fast.token_to_id(token)) for token in (_CLIP_START, _CLIP_END))
+    fast.post_processor = processors.RobertaProcessing(end, start, trim_offsets=False, add_prefix_space=False)
+    return fast

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from radalign.nn.transformer import TransformerConfig
 from radalign.nn.vision import VisionConfig
-from radalign.weights.names import NameMap
+from radalign.weights.names import CheckpointError, NameMap, block_count
 
 HF = NameMap(
     family="ViT",
@@ -74,3 +77,41 @@ def config(hf: Mapping[str, Any]) -> VisionConfig:
     )
     half = (0.5, 0.5, 0.5)
     return VisionConfig(blocks, hf.get("patch_size", 16), hf.get("image_size", 224), mean=half, std=half)
+
+
+def timm(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder's tensors of a checkpoint with timm's names, without a decoder that stands beside it."""
+    return {name: tensor for name, tensor in published.items() if not name.startswith("decoder")}
+
+
+def timm_config(published: Mapping[str, Tensor], settings: Mapping[str, Any]) -> VisionConfig:
+    """Our configuration from the shapes of a checkpoint with timm's names.
+
+    Args:
+        published: The checkpoint.
+        settings: What shapes cannot tell: `heads` (default: heads of 64), `norm_eps` (1e-6), `position`
+            (`sincos` keeps the checkpoint's positions from training), `mean` and `std` (ImageNet's).
+
+    Raises:
+        CheckpointError: The checkpoint has no timm patch embedding, or a setting is unknown.
+    """
+    unknown = sorted(set(settings) - {"heads", "norm_eps", "position", "mean", "std"})
+    if unknown:
+        raise CheckpointError(f"Unknown settings for a checkpoint file: {', '.join(unknown)}; remove them.")
+    prefix = TIMM.prefix(published)
+    try:
+        kernel = published[f"{prefix}patch_embed.proj.weight"]
+        mlp = published[f"{prefix}blocks.0.mlp.fc1.weight"]
+        places = published[f"{prefix}pos_embed"].shape[1] - 1
+    except KeyError as error:
+        raise CheckpointError(f"The checkpoint has no {error.args[0]}; give a timm ViT.") from None
+    width, patch_px = kernel.shape[0], kernel.shape[-1]
+    blocks = TransformerConfig(
+        width=width,
+        depth=block_count(published, f"{prefix}blocks."),
+        heads=settings.get("heads", max(1, width // 64)),
+        mlp_width=mlp.shape[0],
+        norm_eps=settings.get("norm_eps", 1e-6),
+    )
+    looks = {key: settings[key] for key in ("position", "mean", "std") if key in settings}
+    return VisionConfig(blocks, patch_px, math.isqrt(places) * patch_px, **looks)
