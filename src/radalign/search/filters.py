@@ -90,8 +90,9 @@ class Filter:
         for name, values in (("sex", self.sexes), ("source", self.sources), ("split", self.splits)):
             if values:
                 mask &= _is_in(batch.column(name), values)
-        mask &= ~_is_in(batch.column("study_id"), self.exclude_studies)
-        mask &= ~_is_in(batch.column("patient_id"), self.exclude_patients)
+        for name, values in (("study_id", self.exclude_studies), ("patient_id", self.exclude_patients)):
+            if values:
+                mask &= ~_is_in(batch.column(name), values)
         return np.asarray(mask & self._of_age(batch))
 
     def _of_age(self, batch: pa.RecordBatch) -> np.ndarray:

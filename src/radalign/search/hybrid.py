@@ -17,7 +17,7 @@ import pyarrow as pa
 from radalign.search.errors import SearchError
 from radalign.search.filters import Filter
 from radalign.search.index import SPACES, Hit, Index
-from radalign.search.rows import rows_of
+from radalign.search.rows import rows_at
 from radalign.search.words import bm25
 
 WEIGHTS: Mapping[str, float] = {"images": 1.0, "reports": 1.0, "words": 0.5}
@@ -82,7 +82,7 @@ def _best(table: pa.Table, fused: np.ndarray, allowed: np.ndarray, k: int) -> li
     order = chosen[np.lexsort((ids[chosen], -fused[chosen]))][:k]
     ascending, others = np.sort(fused), max(len(fused) - 1, 1)
     below = np.searchsorted(ascending, fused[order], side="left")
-    rows = rows_of(table.take(pa.array(order)))
+    rows = rows_at(table, order)
     return [
         Hit(row.study_id, i, float(fused[p]), 100.0 * b / others if len(fused) > 1 else 100.0, row)
         for i, (row, p, b) in enumerate(zip(rows, order.tolist(), below.tolist(), strict=True), start=1)

@@ -6,9 +6,11 @@ Study + Manifest ──row_of──> Row <──> one row of an Arrow table
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from radalign.study import FRONTAL_POSITIONS, Manifest, Study
 
@@ -69,7 +71,7 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """The row as plain values, for JSON."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
 
 
 def row_of(study: Study, manifest: Manifest, content_sha256: str = "") -> Row:
@@ -108,13 +110,28 @@ def table_of(rows: Sequence[Row], has_report: Sequence[bool]) -> pa.Table:
     """Rows as an Arrow table with the schema of `row_schema`."""
     import pyarrow as pa
 
-    records = [row.to_dict() | {"has_report": bool(h)} for row, h in zip(rows, has_report, strict=True)]
-    return pa.Table.from_pylist(records, schema=row_schema())
+    columns: dict[str, list[Any]] = {f.name: [getattr(row, f.name) for row in rows] for f in fields(Row)}
+    return pa.table(columns | {"has_report": [bool(has) for has in has_report]}, row_schema())
 
 
 def rows_of(table: pa.Table) -> list[Row]:
     """Arrow rows as dataclasses."""
     return [_row(record) for record in table.drop_columns(["has_report"]).to_pylist()]
+
+
+def rows_at(table: pa.Table, positions: np.ndarray) -> list[Row]:
+    """Some rows of a table, in the order of `positions`; touches only the chunks that hold them."""
+    import pyarrow as pa
+
+    batches = table.to_batches()
+    starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
+    found: dict[int, Row] = {}
+    which = np.searchsorted(starts, positions, side="right") - 1
+    for i in np.unique(which).tolist():
+        here = positions[which == i]
+        piece = batches[i].take(pa.array(here - starts[i]))
+        found |= zip(here.tolist(), rows_of(pa.Table.from_batches([piece])), strict=True)
+    return [found[p] for p in positions.tolist()]
 
 
 def _row(record: dict[str, Any]) -> Row:

@@ -48,7 +48,11 @@ class Stack:
         for start, part in zip(self.starts, self.parts, strict=False):
             for low in range(0, len(part), _BLOCK_ROWS):
                 block = np.asarray(part[low : low + _BLOCK_ROWS], np.float32)
-                np.matmul(queries, block.T, out=out[:, start + low : start + low + len(block)])
+                into = out[:, start + low : start + low + len(block)]
+                if len(queries) == 1:
+                    np.matmul(block, queries[0], out=into[0])
+                else:
+                    np.matmul(queries, block.T, out=into)
         return out
 
     def take(self, positions: np.ndarray) -> np.ndarray:

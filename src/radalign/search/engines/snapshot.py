@@ -12,7 +12,9 @@ from radalign.search.engines.exact import Stack, nearest
 from radalign.search.engines.segments import Segment
 from radalign.search.filters import Filter, unknown_name
 from radalign.search.index import Hit, Space
-from radalign.search.rows import row_schema, rows_of
+from radalign.search.rows import row_schema, rows_at
+
+_FILTERS_REMEMBERED = 8
 
 
 class Snapshot:
@@ -25,6 +27,7 @@ class Snapshot:
 
     def __init__(self, segments: Sequence[Segment], width: int) -> None:
         self.segments, self.width = tuple(segments), width
+        self._masks: dict[Filter, np.ndarray] = {}
         self.table = pa.concat_tables([row_schema().empty_table(), *(s.table for s in segments)])
         self.live = np.concatenate([np.zeros(0, bool), *(s.state.live for s in segments)])
 
@@ -70,17 +73,23 @@ class Snapshot:
     def search(self, queries: np.ndarray, k: int, where: Filter | None, space: Space) -> list[list[Hit]]:
         """The k best of every query [Q, E], with their rows."""
         live = self.candidates(space)
-        allowed = live
-        if where is not None and not where.is_empty:
-            allowed = live & where.resolve(self.live_table).allowed(self.table)
+        allowed = live if where is None or where.is_empty else live & self.allowed(where)
         others = max(int(live.sum()) - 1, 1)
         answers = []
         for best in nearest(self.stack(space), queries, k, live, allowed, self.names):
-            rows = rows_of(self.table.take(pa.array(best.positions)))
+            rows = rows_at(self.table, best.positions)
             percentiles = [100.0 * b / others if live.sum() > 1 else 100.0 for b in best.below]
             found = zip(rows, best.scores.tolist(), percentiles, strict=True)
             answers.append([Hit(r.study_id, i, s, p, r) for i, (r, s, p) in enumerate(found, start=1)])
         return answers
+
+    def allowed(self, where: Filter) -> np.ndarray:
+        """Which rows pass a filter: bool [N]; the last few filters are remembered."""
+        mask = self._masks.get(where)
+        if mask is None:
+            mask = where.resolve(self.live_table).allowed(self.table)
+            self._masks = dict([*list(self._masks.items())[-_FILTERS_REMEMBERED + 1 :], (where, mask)])
+        return mask
 
     def names(self, positions: np.ndarray) -> list[str]:
         """Study ids at some positions."""
