@@ -1,4 +1,4 @@
-"""A system of two linear layers that really learns, and studies that it can learn from, for tests of the loop."""
+"""A system of two linear layers that really learns, and studies to learn from: for tests of the loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from radalign.objectives.gather import gather_embeddings
 from radalign.study import Manifest, Report, Study, View
 from radalign.systems.recipe import Recipe, recipe_from_table
 
-PLACES = "alpha beta gamma delta epsilon zeta eta theta iota".split()
+PLACES = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota"]
 VOCABULARY = 64
 
 
@@ -77,7 +77,10 @@ class ToySystem(nn.Module):
         return sum(self.recipe.objectives[name] * term for name, term in terms.items())
 
     def tokenize(self, texts) -> TextBatch:
-        rows = [[zlib.crc32(word.encode()) % (VOCABULARY - 1) + 1 for word in text.lower().split()] for text in texts]
+        rows = [
+            [zlib.crc32(word.encode()) % (VOCABULARY - 1) + 1 for word in text.lower().split()]
+            for text in texts
+        ]
         ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
         mask = torch.zeros(ids.shape, dtype=torch.bool)
         for i, row in enumerate(rows):

@@ -55,12 +55,12 @@ def vary_sentences(sentences: list[str], settings: TextSettings, rng: np.random.
         order = order[: max(1, round(share * len(sentences)))]
     if not settings.shuffle:
         order = np.sort(order)
-    return [sentences[i] for i in order]
+    return [sentences[int(i)] for i in order]
 
 
 def _section(report: Report, settings: TextSettings, rng: np.random.Generator | None) -> str:
-    section = settings.section
+    section: str = settings.section
     if section == "any":
-        section = "body" if rng is None else _SECTIONS[rng.integers(len(_SECTIONS))]
+        section = "body" if rng is None else _SECTIONS[int(rng.integers(len(_SECTIONS)))]
     chosen = report.body if section == "body" else str(getattr(report, section)).strip()
     return chosen or report.body

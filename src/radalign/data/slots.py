@@ -51,7 +51,7 @@ def choose_views(candidates: Candidates, rng: np.random.Generator | None = None)
 def _pick(views: Sequence[View], rng: np.random.Generator | None) -> View | None:
     if not views:
         return None
-    return views[0] if rng is None else views[rng.integers(len(views))]
+    return views[0] if rng is None else views[int(rng.integers(len(views)))]
 
 
 def _fitting(views: tuple[View, ...], slot: Slot, settings: DataSettings) -> tuple[View, ...]:

@@ -54,9 +54,7 @@ def card_text(result: RunResult, log: Sequence[Line], has_curves: bool) -> str:
     """The run card in Markdown."""
     d = result.details
     recipe = d["recipe"]
-    messages = [
-        line["text"] for line in log if line["kind"] == "message" and not line["text"].startswith("Epoch")
-    ]
+    messages = _messages(log)
     parts = [
         f"# Run: {recipe['name']}",
         "",
@@ -121,9 +119,10 @@ def draw_curves(log: Sequence[Line], path: Path, select: str) -> bool:
     checks = [line for line in log if line["kind"] == "validation"]
     if not steps and len(checks) < 2:
         return False
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    figure = Figure(figsize=(12, 3.6))
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)
+    figure.subplots_adjust(left=0.05, right=0.99, top=0.9, bottom=0.14, wspace=0.15)
     for name in _terms(steps):
         left.plot([s["step"] for s in steps], [s[name] for s in steps], label=name, linewidth=1)
     left.set(title="Training loss", xlabel="step")
@@ -150,6 +149,15 @@ def _terms(steps: Sequence[Line]) -> list[str]:
 
 def _notes(messages: Sequence[str]) -> list[str]:
     return ["## Notes", "", *(f"- {message}" for message in dict.fromkeys(messages)), ""] if messages else []
+
+
+def _messages(log: Sequence[Line]) -> list[str]:
+    """What was said beside the line of each validation; of the collapse monitor only the latest word."""
+    said = [
+        line["text"] for line in log if line["kind"] == "message" and not line["text"].startswith("Epoch")
+    ]
+    collapses = [text for text in said if text.startswith("The embeddings")]
+    return [text for text in said if text not in collapses] + collapses[-1:]
 
 
 def _parameters(report: Mapping[str, Mapping[str, int]]) -> list[str]:

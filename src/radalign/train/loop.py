@@ -9,6 +9,7 @@ lost.
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,9 @@ def train(
         data = prepare_data(system, manifest, Path(cache_folder), processes, decode_processes, bar.around)
         details = run_details(system, manifest.sha256(), data, processes)
         run = Run(system, data, out, processes, bar, interrupt)
-        run.begin(details, resume and (out / RESUME).is_file())
-        result = run.finish(run.go(fail_on_collapse), details)
+        with closing(run):
+            run.begin(details, resume and (out / RESUME).is_file())
+            result = run.finish(run.go(fail_on_collapse), details)
     if result.stopped_by == "collapse":
         raise CollapseError(f"{run.collapse_sentence} The run's card is in {out}.")
     return result

@@ -49,6 +49,7 @@ class Run:
         fixed = fixed_settings(system.recipe, data.sha256, processes.count, processes.precision)
         self.place = Place(fixed=fixed)
         self.collapse_sentence = ""
+        self._log: RunLog | None = None
         self._began, self._earlier_s = time.perf_counter(), 0.0
         self._stepper = Stepper(system, processes, self.steps_per_epoch)
 
@@ -58,7 +59,8 @@ class Run:
         """Open the log, and either warm-start and validate, or go back to the resume point."""
         if resume:
             self._restore()
-        self._log = RunLog(self.out / "log.jsonl", self.place.log_bytes) if self.processes.is_main else None
+        if self.processes.is_main:
+            self._log = RunLog(self.out / "log.jsonl", self.place.log_bytes)
         self._write("start", resumed_at_step=self.place.step, **details)
         self.processes.begin_tracks()
         for sentence in self.data.sentences():
@@ -239,15 +241,20 @@ class Run:
             details=details,
         )
         self._write("end", stopped_by=stopped_by, wall_s=result.wall_s)
-        self.processes.end()
-        if self._log is not None:
-            self._log.close()
+        self.close()
+        if self.processes.is_main:
             write_result(result)
             write_card(result)
             if stopped_by not in ("interrupt", "time"):
                 (self.out / RESUME).unlink(missing_ok=True)
         self.processes.wait()
         return result
+
+    def close(self) -> None:
+        """Close the log and the tracker; what was written stays."""
+        self.processes.end()
+        if self._log is not None:
+            self._log.close()
 
     def _elapsed_s(self) -> float:
         return self._earlier_s + time.perf_counter() - self._began

@@ -77,7 +77,10 @@ def make_optimizer(system: Any, settings: TrainSettings) -> torch.optim.AdamW:
             "freeze them, or add them in the system's parameter_groups()."
         )
     groups = [{**group, "base_lr": group.get("lr", settings.lr)} for group in groups]
-    return torch.optim.AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay, betas=settings.betas)
+    # One fused pass over all parameters is several times faster on a CPU; elsewhere torch knows best.
+    fused = all(p.device.type == "cpu" for group in groups for p in group["params"]) or None
+    lr, decay = settings.lr, settings.weight_decay
+    return torch.optim.AdamW(groups, lr=lr, weight_decay=decay, betas=settings.betas, fused=fused)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

@@ -57,23 +57,25 @@ def test_the_pixels_of_a_missing_view_are_ignored():
 def test_wrong_texts_agreements_and_embeddings_are_refused():
     with pytest.raises(BatchError, match=r"Texts \[1\] of the batch have no token"):
         TextBatch(torch.ones(2, 2, dtype=torch.int64), torch.tensor([[True, True], [False, False]]))
-    with pytest.raises(BatchError, match="int64"):
+    with pytest.raises(BatchError, match=r"int64"):
         TextBatch(torch.ones(1, 2), torch.ones(1, 2, dtype=torch.bool))
     images = ImageBatch(IMAGES, BOTH)
-    with pytest.raises(BatchError, match="diagonal"):
+    with pytest.raises(BatchError, match=r"diagonal"):
         StudyBatch(images, TEXTS, torch.zeros(2, 2))
-    with pytest.raises(BatchError, match="0..1"):
+    with pytest.raises(BatchError, match=r"0..1"):
         StudyBatch(images, TEXTS, torch.eye(2) + torch.tensor([[0.0, 1.5], [0.0, 0.0]]))
-    with pytest.raises(BatchError, match="2 studies but 1 study ids"):
+    with pytest.raises(BatchError, match=r"2 studies but 1 study ids"):
         StudyBatch(images, TEXTS, study_ids=("a",))
-    with pytest.raises(BatchError, match="global_"):
+    with pytest.raises(BatchError, match=r"global_"):
         Embeddings(torch.ones(3))
-    with pytest.raises(BatchError, match="mask"):
+    with pytest.raises(BatchError, match=r"mask"):
         Embeddings(torch.ones(1, 2), mask=torch.ones(1, 2, dtype=torch.bool))
 
 
 def test_a_batch_moves_as_a_whole():
-    batch = StudyBatch(ImageBatch(IMAGES, BOTH), TEXTS, torch.eye(2), ("a", "b"), torch.zeros(2, 1)).to("meta")
+    batch = StudyBatch(ImageBatch(IMAGES, BOTH), TEXTS, torch.eye(2), ("a", "b"), torch.zeros(2, 1)).to(
+        "meta"
+    )
     parts = (batch.images.images, batch.images.view_mask, batch.texts.input_ids, batch.same, batch.labels)
     assert {part.device.type for part in parts} == {"meta"}
     assert batch.study_ids == ("a", "b")
@@ -141,7 +143,8 @@ def test_sampling_cuts_the_wanted_share_of_reports():
 def test_a_section_that_is_missing_falls_back_to_the_body():
     assert report_text(Report(text="Only this."), TextSettings(section="impression")) == "Only this."
     drawn = {
-        report_text(REPORT, TextSettings(section="any", shuffle=False), np.random.default_rng(i)) for i in range(20)
+        report_text(REPORT, TextSettings(section="any", shuffle=False), np.random.default_rng(i))
+        for i in range(20)
     }
     assert drawn == {REPORT.body, REPORT.findings, REPORT.impression}
 
@@ -174,7 +177,10 @@ def test_each_rule_decides_as_it_says(rule, wanted):
 
 def test_identical_reports_agree_and_empty_keys_agree_with_nothing():
     how = SoftTargetSettings(rule="identical", weight=0.5)
-    keys = [agreement_key(Study(str(i), "p", report=Report(text=t)), how) for i, t in enumerate(["A b.", "a B", ""])]
+    keys = [
+        agreement_key(Study(str(i), "p", report=Report(text=t)), how)
+        for i, t in enumerate(["A b.", "a B", ""])
+    ]
     assert agreement([*keys, keys[-1]], how).tolist() == [
         [1, 0.5, 0, 0],
         [0.5, 1, 0, 0],
@@ -215,7 +221,7 @@ def test_grouping_by_length_puts_similar_reports_together():
 
 def test_processes_share_a_batch_without_overlap():
     assert [share_of([5, 6, 7, 8, 9], rank, 2) for rank in (0, 1)] == [[5, 6], [7, 8]]
-    with pytest.raises(ValueError, match="cannot feed 2 processes"):
+    with pytest.raises(ValueError, match=r"cannot feed 2 processes"):
         share_of([1], 0, 2)
 
 
@@ -312,7 +318,7 @@ def test_studies_that_cannot_be_used_are_counted(tmp_path):
     dataset = StudyDataset(manifest.studies, manifest, cache, settings, ToySystem(toy_recipe()).tokenize)
     assert [entry.study.id for entry in dataset.entries] == ["s0"]
     assert dataset.excluded == {"an empty report": ["s1"], "no usable image in any slot": ["s2", "s3"]}
-    with pytest.raises(DataError, match="1 with an empty report, 2 with no usable image"):
+    with pytest.raises(DataError, match=r"1 with an empty report, 2 with no usable image"):
         StudyDataset(manifest.studies[1:], manifest, cache, settings, ToySystem(toy_recipe()).tokenize)
 
 

@@ -133,7 +133,7 @@ def test_unreadable_and_missing_images_are_listed_and_tried_again(tmp_path):
     assert json.loads((cache.folder / "unreadable.json").read_text()) == cache.unreadable
     assert paths[0] in cache
     assert paths[1] not in cache
-    with pytest.raises(PixelCacheError, match="has no cached pixels .*0 bytes"):
+    with pytest.raises(PixelCacheError, match=r"has no cached pixels .*0 bytes"):
         cache.read([paths[1]])
     paths[1].write_bytes(good)
     assert paths[1] in PixelCache.build(tmp_path / "pixels", manifest, SETTINGS)
@@ -143,7 +143,7 @@ def test_a_disk_without_room_is_a_sentence_before_any_work(tmp_path, monkeypatch
     manifest = some_images(tmp_path / "images")
     full = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-    with pytest.raises(PixelCacheError, match="needs 0 MB .* has 0 MB left; free some space"):
+    with pytest.raises(PixelCacheError, match=r"needs 0 MB .* has 0 MB left; free some space"):
         PixelCache.build(tmp_path / "pixels", manifest, SETTINGS)
 
 
@@ -159,7 +159,7 @@ def test_a_disk_that_fills_up_keeps_what_was_decoded(tmp_path, monkeypatch):
         real(number)
 
     monkeypatch.setattr(os, "fsync", filling)
-    with pytest.raises(PixelCacheError, match="No space left on device.* What was decoded before is kept"):
+    with pytest.raises(PixelCacheError, match=r"No space left on device.* What was decoded before is kept"):
         PixelCache.build(tmp_path / "pixels", manifest, SETTINGS)
     monkeypatch.setattr(os, "fsync", real)
     redone: list[str] = []

@@ -1,0 +1,72 @@
+"""Two processes over gloo on this machine give the loss and the gradients of one with the whole batch."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from radalign.train.record import read_log
+from tests.distributed.shared_work import gathered_loss, trained
+from tests.training_toy import toy_manifest
+
+PROJECT = Path(__file__).parents[2]
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory) -> Path:
+    """A folder in which two processes have trained a toy and gathered a batch."""
+    folder = tmp_path_factory.mktemp("two")
+    toy_manifest(folder / "images", 24).write(folder / "m.parquet")
+    shared = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "src")]),
+        "OMP_NUM_THREADS": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": free_port(),
+        "GLOO_SOCKET_IFNAME": "lo",
+        "WORLD_SIZE": "2",
+        "ACCELERATE_USE_CPU": "1",
+    }
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.distributed.shared_work", str(folder)],
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            cwd=PROJECT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    said = [process.communicate(timeout=100)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], "\n".join(said)
+    return folder
+
+
+def test_the_gather_gives_the_loss_and_the_gradients_of_one_process(together):
+    whole = gathered_loss(0, 1)
+    for rank in (0, 1):
+        part = torch.load(together / f"gathered-{rank}", weights_only=True)
+        assert part[3].tolist() == [4, 1, 3, 2, 2, 1]  # every report keeps its own length
+        for mine, theirs in zip(part[:3], whole[:3], strict=True):
+            assert torch.allclose(mine, theirs, atol=1e-6)
+
+
+def test_two_processes_train_like_one_with_twice_the_batch(together):
+    trained(together, "one", 8)
+    one, two = (read_log(together / name / "log.jsonl") for name in ("one", "two"))
+    losses = [[line["total"] for line in log if line["kind"] == "step"] for log in (one, two)]
+    assert len(losses[0]) == 2
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    checks = [[line["loss"] for line in log if line["kind"] == "validation"] for log in (one, two)]
+    assert checks[0] == pytest.approx(checks[1], rel=1e-4)
