@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ FRONTAL_POSITIONS = frozenset({"PA", "AP", "FRONTAL"})
 LATERAL_POSITIONS = frozenset({"LL", "RL", "LATERAL"})
 SPLITS = ("train", "validate", "test")
 SCHEMA_VERSION = 1
+_ROW_GROUP = 8_192
 
 _POSITION_NAMES = {
     "PA": "PA", "POSTEROANTERIOR": "PA", "POSTERO-ANTERIOR": "PA",
@@ -273,10 +274,13 @@ class Manifest:
             "radalign.schema": str(SCHEMA_VERSION),
             "radalign.root": _portable_root(self.root, path.parent),
         }
-        table = pa.Table.from_pylist([_to_row(s) for s in self.studies], schema=parquet_schema())
+        schema = parquet_schema().with_metadata(meta)
         partial = path.with_name(path.name + ".partial")
         try:
-            pq.write_table(table.replace_schema_metadata(meta), partial, compression="zstd")
+            with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+                for start in range(0, max(len(self.studies), 1), _ROW_GROUP):
+                    rows = [_to_row(s) for s in self.studies[start : start + _ROW_GROUP]]
+                    writer.write_table(pa.Table.from_pylist(rows, schema=schema))
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -306,7 +310,8 @@ class Manifest:
         _check_columns(path, table.column_names)
         meta = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
         root = path.parent / meta.get("radalign.root", ".")
-        return cls((_from_row(row) for row in table.to_pylist()), root)
+        rows = (row for batch in table.to_batches(_ROW_GROUP) for row in batch.to_pylist())
+        return cls((_from_row(row) for row in rows), root)
 
 
 def parquet_schema() -> pa.Schema:
@@ -332,10 +337,10 @@ def parquet_schema() -> pa.Schema:
 def _to_row(study: Study) -> dict[str, Any]:
     row = {f: getattr(study, f) for f in Study.__dataclass_fields__}
     return row | {
-        "views": [asdict(v) for v in study.views],
-        "report": asdict(study.report),
+        "views": [vars(v) for v in study.views],
+        "report": vars(study.report),
         "labels": sorted(study.labels.items()),
-        "truth": [asdict(f) for f in study.truth],
+        "truth": [vars(f) for f in study.truth],
         "extra": sorted(study.extra.items()),
     }
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date
 
 
-def parse_date(date: str, time: str = "") -> str:
+def parse_date(day: str, time: str = "") -> str:
     """An ISO date, or date and time, from what a source wrote; "" stays "".
 
     Day-first and month-first dates with slashes cannot be told apart, so only year-first forms are read.
 
     Args:
-        date: ISO, `YYYYMMDD`, `YYYY/MM/DD`, with or without a time after a blank or a `T`.
+        day: ISO, `YYYYMMDD`, `YYYY/MM/DD`, with or without a time after a blank or a `T`.
         time: A separate time, DICOM `HHMMSS[.ffffff]` (leading zeros may be lost) or `HH:MM[:SS]`; may be "".
 
     Raises:
@@ -24,22 +24,20 @@ def parse_date(date: str, time: str = "") -> str:
     >>> parse_date("20260131", "91503.25"), parse_date("2026-01-31"), parse_date("2026/01/31 09:15")
     ('2026-01-31T09:15:03', '2026-01-31', '2026-01-31T09:15:00')
     """
-    date = date.strip().removesuffix("Z")
-    if not date:
+    day = day.strip().removesuffix("Z")
+    if not day:
         return ""
-    day, _, clock = date.replace("T", " ").partition(" ")
-    moment = _day(day.removesuffix(".0"))
+    day, _, clock = day.replace("T", " ").partition(" ")
+    iso = _day(day.removesuffix(".0")).isoformat()
     clock = (clock or time).strip()
-    return f"{moment:%Y-%m-%d}T{_clock(clock)}" if clock else f"{moment:%Y-%m-%d}"
+    return f"{iso}T{_clock(clock)}" if clock else iso
 
 
-def _day(text: str) -> datetime:
-    for form in ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y.%m.%d"):
-        try:
-            return datetime.strptime(text, form)
-        except ValueError:
-            continue
-    raise ValueError(f"The date {text!r} is not year, month, day; write it as 2026-01-31.")
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(re.sub(r"[/.]", "-", text))
+    except ValueError:
+        raise ValueError(f"The date {text!r} is not year, month, day; write it as 2026-01-31.") from None
 
 
 def _clock(text: str) -> str:
