@@ -15,6 +15,7 @@ PROTOCOLS = (
     "ms-cxr-t",
     "few-shot",
     "base-to-novel",
+    "ms-cxr",
 )
 
 
