@@ -1,0 +1,110 @@
+"""Who became whom, and which file is done: lines of JSON in a file that never travels with the images."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from radalign.deidentify.errors import DeidentifyError
+
+
+class Ledger:
+    """An append-only record, safe against being stopped at any line.
+
+    A line is a patient (`original`, `pseudonym`, `shift_days`) or a file (`source`, `size`, `mtime_ns`,
+    `state`, `output`, `reason`). The last line about a file counts. Use it as a context manager.
+
+    Args:
+        path: The file; made if missing, readable by its owner only.
+        fingerprint: Of the key and the settings; a ledger made with others is refused.
+
+    Raises:
+        DeidentifyError: If the ledger belongs to another key or other settings.
+    """
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self.path = path
+        self.patients: dict[str, dict[str, Any]] = {}
+        self.files: dict[str, dict[str, Any]] = {}
+        self._file: IO[str] | None = None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = _read(path)
+        if lines and lines[0].get("fingerprint") != fingerprint:
+            raise DeidentifyError(
+                f"{path} was made with another key or other settings; "
+                "use those, or a new ledger and a new folder."
+            )
+        for line in lines:
+            self._take(line)
+        self._first = None if lines else {"kind": "ledger", "fingerprint": fingerprint}
+
+    def __enter__(self) -> Self:
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._file = os.fdopen(handle, "a", encoding="utf-8")
+        if self._first:
+            self._write(self._first)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def patient(self, original: str, pseudonym: str, shift_days: int) -> None:
+        """Note a patient once."""
+        if original not in self.patients:
+            self._add(
+                {"kind": "patient", "original": original, "pseudonym": pseudonym, "shift_days": shift_days}
+            )
+
+    def is_done(self, source: Path) -> bool:
+        """Whether this very file (path, size, time) was finished, whether written or quarantined."""
+        line = self.files.get(str(source))
+        return line is not None and (line["size"], line["mtime_ns"]) == _stamp(source)
+
+    def file(self, source: Path, state: str, output: str = "", reason: str = "", **more: Any) -> None:
+        """Note what became of a file: `written`, `quarantined`, `skipped`."""
+        size, mtime_ns = _stamp(source)
+        line = {"kind": "file", "source": str(source), "size": size, "mtime_ns": mtime_ns, "state": state}
+        self._add({**line, "output": output, "reason": reason, **more})
+
+    def _add(self, line: dict[str, Any]) -> None:
+        self._write(line)
+        self._take(line)
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if line.get("kind") == "patient":
+            self.patients[line["original"]] = line
+        elif line.get("kind") == "file":
+            self.files[line["source"]] = line
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        if self._file is None:
+            raise DeidentifyError("The ledger is closed; use it inside `with`.")
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """All whole lines; a last line that was cut off when the machine stopped is dropped from the file."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    whole, _, cut = text.rpartition("\n")
+    if cut:
+        path.write_text(whole + "\n" if whole else "", encoding="utf-8")
+    try:
+        return [json.loads(line) for line in whole.splitlines() if line]
+    except json.JSONDecodeError as error:
+        raise DeidentifyError(f"{path} is not a ledger ({error}); give the right file.") from error

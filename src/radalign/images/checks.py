@@ -1,0 +1,136 @@
+"""Before and after: what masking would remove and the quality filter would drop, for a person to see."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from radalign.images.burned_in import Cleaned, Reader, clean
+from radalign.images.errors import ImageError
+from radalign.images.quality import Limits, measure, reasons
+from radalign.images.read import read_image
+from radalign.images.sheet import Tile, contact_sheet
+from radalign.study import Manifest, View
+
+Progress = Callable[[Iterable[tuple[str, View]], str], Iterable[tuple[str, View]]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One image checked.
+
+    Args:
+        study_id: Its study.
+        path: Its file.
+        dropped: Reasons of the quality filter; empty when it stays.
+        masked: What was masked, as read ("?" where it was not read).
+        kept: Safe marks that stay.
+        residual: Unsafe marks that were still found afterwards.
+        error: Why it could not be read, "" if it could.
+    """
+
+    study_id: str
+    path: str
+    dropped: tuple[str, ...] = ()
+    masked: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    residual: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """All checks, and how often each reason of the quality filter occurred.
+
+    >>> CheckResult([Check("s", "a.png", dropped=("blurred",)), Check("s", "b.png", error="No.")]).counts
+    Counter({'blurred': 1, 'unreadable': 1})
+    """
+
+    checks: Sequence[Check]
+    counts: Counter[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        named = (r for c in self.checks for r in (*c.dropped, *(("unreadable",) if c.error else ())))
+        object.__setattr__(self, "counts", Counter(named))
+
+
+def check_sheet(
+    manifest: Manifest,
+    path: str | Path,
+    count: int = 12,
+    seed: int = 0,
+    reader: Reader | None = None,
+    limits: Limits | None = None,
+    band: float = 0.2,
+    progress: Progress | None = None,
+) -> CheckResult:
+    """Draw images at random, check each, and write before and after side by side as one PNG.
+
+    Args:
+        manifest: The studies.
+        path: Where the PNG goes.
+        count: How many images.
+        seed: Of the draw.
+        reader: OCR (`burned_in.rapid_reader()`), or None.
+        limits: Of the quality filter.
+        band: Width of the border bands that are searched for marks, as a share of each side.
+        progress: Wraps the loop.
+
+    Raises:
+        ValueError: If the manifest has no views.
+    """
+    views = [(study.id, view) for study in manifest for view in study.views]
+    drawn = random.Random(seed).sample(views, min(count, len(views)))
+    tiles: list[Tile] = []
+    checks = []
+    for study_id, view in progress(drawn, "Checking images") if progress else drawn:
+        check, pair = _check(manifest.image_path(view), study_id, view, reader, limits, band)
+        checks.append(check)
+        tiles += pair
+    contact_sheet(
+        tiles, path, columns=6, title="Before and after: marks masked, images that would be dropped"
+    )
+    return CheckResult(checks)
+
+
+def _check(
+    file: Path, study_id: str, view: View, reader: Reader | None, limits: Limits | None, band: float
+) -> tuple[Check, list[Tile]]:
+    try:
+        image = read_image(file)
+    except ImageError as error:
+        return Check(study_id, view.path, error=str(error)), [Tile(None, str(error)), Tile(None, "")]
+    dropped = reasons(measure(image), limits, view.is_frontal)
+    cleaned = clean(image, reader, band)
+    check = Check(
+        study_id,
+        view.path,
+        dropped,
+        tuple(mark.text or "?" for mark in cleaned.masked),
+        tuple(mark.text for mark in cleaned.kept),
+        len(cleaned.residual),
+    )
+    return check, [
+        Tile(_as_tile(image), f"{file.name}\n{view.position}"),
+        Tile(_as_tile(cleaned.image), _say(check, cleaned)),
+    ]
+
+
+def _say(check: Check, cleaned: Cleaned) -> str:
+    lines = [f"would be dropped: {', '.join(check.dropped)}" if check.dropped else "stays"]
+    if check.masked:
+        lines.append(f"masked {len(check.masked)}" + ("" if cleaned.was_read else " (not read)"))
+    if check.kept:
+        lines.append(f"kept {' '.join(check.kept)}")
+    if check.residual:
+        lines.append(f"{check.residual} still found")
+    return "\n".join(lines)
+
+
+def _as_tile(image: np.ndarray) -> np.ndarray:
+    return np.asarray(np.clip(image, 0, 1), np.float32)

@@ -1,0 +1,126 @@
+"""Burned-in text: found, masked, kept when safe, and never mistaken for a collimator edge."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from radalign.images.burned_in import Box, Mark, clean, fill, find_by_edges, find_marks
+
+
+def radiograph(seed: int = 0, shape: tuple[int, int] = (480, 400)) -> np.ndarray:
+    """Smooth anatomy-like grey with noise, uint8."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0 : shape[0], 0 : shape[1]] / max(shape)
+    smooth = 110 + 60 * np.sin(5 * x) * np.cos(4 * y)
+    return np.clip(smooth + rng.normal(0, 3, shape), 0, 235).astype(np.uint8)
+
+
+def written(image: np.ndarray, text: str, at: tuple[int, int], size: int = 16, grey: int = 255) -> np.ndarray:
+    picture = Image.fromarray(image.copy())
+    ImageDraw.Draw(picture).text(at, text, fill=grey, font=ImageFont.load_default(size=size))
+    return np.asarray(picture)
+
+
+class Known:
+    """A reader that knows what was written where: OCR without OCR."""
+
+    def __init__(self, **texts: tuple[int, int]) -> None:
+        self.texts = texts
+
+    def find(self, picture: np.ndarray) -> list[Mark]:
+        return []
+
+    def read(self, picture: np.ndarray) -> str:
+        return next(iter(self.texts), "")
+
+
+@pytest.mark.parametrize("size", [10, 16, 30])
+@pytest.mark.parametrize("at", [(10, 10), (220, 440), (250, 8)])
+def test_text_is_found_where_it_is_and_masked(size: int, at: tuple[int, int]) -> None:
+    clear = radiograph()
+    image = written(clear, "DOE^JANE 1961", at, size)
+    assert find_by_edges(clear) == []
+    cleaned = clean(image)
+    assert cleaned.masked
+    assert cleaned.residual == ()
+    changed = np.abs(cleaned.image.astype(int) - clear)
+    assert changed.max() < 40  # nothing bright is left of the letters
+    assert (cleaned.image != image).mean() < 0.2
+
+
+def test_dark_text_on_a_bright_label() -> None:
+    image = radiograph()
+    image[20:50, 20:200] = 250
+    assert clean(written(image, "SMITH 12-3-1950", (30, 26), 14, grey=0)).masked
+
+
+def test_a_collimator_edge_is_no_text() -> None:
+    image = radiograph()
+    image[:, :40] = 0
+    image[:60] = 0
+    assert find_by_edges(image) == []
+
+
+def test_a_safe_mark_stays_and_an_unread_one_goes() -> None:
+    image = written(radiograph(), "PORTABLE", (20, 20), 24)
+    kept = clean(image, Known(PORTABLE=(0, 0)))
+    assert kept.masked == ()
+    assert [m.text for m in kept.kept] == ["PORTABLE"]
+    assert np.array_equal(kept.image, image)
+    gone = clean(image, None)
+    assert gone.masked
+    assert not gone.was_read
+    assert clean(image, Known(PORTER=(0, 0))).masked[0].text == "PORTER"
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("L", True),
+        ("R ", True),
+        ("SEMI-ERECT AP", True),
+        ("L 1234", False),
+        ("R JD", False),
+        ("", False),
+        ("?", False),
+    ],
+)
+def test_only_the_listed_marks_are_safe(text: str, safe: bool) -> None:
+    assert Mark(Box(0, 0, 1, 1), text).is_safe is safe
+
+
+def test_only_the_border_bands_are_searched() -> None:
+    image = written(radiograph(), "DEVICE X7", (150, 230), 16)
+    assert find_marks(image, band=0.5)
+    assert not find_marks(image, band=0.1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
+def test_every_kind_of_pixel_keeps_its_kind(dtype: type) -> None:
+    image = written(radiograph(), "DOE JANE", (10, 10))
+    scaled = (
+        image.astype(np.float64) * (16 if np.issubdtype(dtype, np.integer) and dtype != np.uint8 else 1)
+    ).astype(dtype)
+    cleaned = clean(scaled)
+    assert cleaned.masked
+    assert cleaned.image.dtype == dtype
+    assert clean(np.stack([image] * 3, axis=-1)).image.shape == (480, 400, 3)
+
+
+def test_a_fill_continues_a_ramp_and_touches_nothing_else() -> None:
+    ramp = np.tile(np.arange(20, dtype=np.float32), (20, 1))
+    holed = ramp.copy()
+    holed[5:10, 5:10] = 99
+    filled = fill(holed, Box(5, 5, 10, 10))
+    assert np.abs(filled - ramp).max() < 1.5
+    outside = np.ones(ramp.shape, bool)
+    outside[5:10, 5:10] = False
+    assert np.array_equal(filled[outside], ramp[outside])
+
+
+def test_a_fill_of_the_whole_image_does_not_fail() -> None:
+    assert fill(np.full((4, 4), 3, np.uint8), Box(0, 0, 4, 4)).tolist() == [[3] * 4] * 4
+
+
+def test_a_blank_image_has_no_text() -> None:
+    assert find_marks(np.zeros((64, 64), np.uint16)) == []
