@@ -2,7 +2,8 @@
 
 Every process computes the full loss over the gathered batch. The backward pass sums what all processes want
 of one process's rows, which is world-size times the wanted gradient, and the data-parallel wrapper's mean
-divides by the world size again.
+divides by the world size again. The agreement matrix needs no gathering: the loader of each process knows the
+studies of all, and gives it whole.
 """
 
 from __future__ import annotations
@@ -55,25 +56,6 @@ def gather_embeddings(embeddings: Embeddings) -> Embeddings:
     mask = F.pad(mask, (0, missing))  # [B, N_max]
     gathered_mask = gather(mask.to(torch.uint8)).bool()
     return Embeddings(gather(embeddings.global_), gather(local), gathered_mask)
-
-
-def gather_agreement(same: Tensor | None) -> Tensor | None:
-    """Agreement of the gathered batch; reports of different processes count as different.
-
-    Args:
-        same: [B, B] agreement within this process, or None.
-
-    Returns:
-        [W * B, W * B], block-diagonal; None stays None.
-    """
-    if same is None or world_size() == 1:
-        return same
-    gathered = gather(same)  # [W * B, B]
-    wide = gathered.new_zeros(len(gathered), len(gathered))
-    for start in range(0, len(gathered), len(same)):
-        block = slice(start, start + len(same))
-        wide[block, block] = gathered[block]
-    return wide
 
 
 def world_size() -> int:

@@ -30,7 +30,7 @@ from radalign.nn.fusion import AttentionFusion, mean_over_views, spread_over_slo
 from radalign.nn.heads import ProjectionHead, WordHead
 from radalign.nn.masking import random_keep
 from radalign.objectives.contrastive import global_contrastive
-from radalign.objectives.gather import gather_agreement, gather_embeddings
+from radalign.objectives.gather import gather_embeddings
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
 from radalign.objectives.masked import (
     IGNORE,
@@ -267,7 +267,7 @@ class ALTA(System):
         z_txt, words, word_mask = self._project_texts(tokens, batch.texts.attention_mask)
         images = gather_embeddings(Embeddings(F.normalize(z_img.float(), dim=-1), patches, patch_mask))
         texts = gather_embeddings(Embeddings(F.normalize(z_txt.float(), dim=-1), words, word_mask))
-        same = gather_agreement(batch.same)
+        same = batch.same
         terms: dict[str, Tensor] = {}
         if self.weight("global_contrastive"):
             scale = self.log_scales[0]

@@ -28,7 +28,7 @@ from radalign.nn.fusion import mean_over_views, spread_over_slots
 from radalign.nn.heads import ProjectionHead
 from radalign.nn.masking import foreground_keep, random_keep
 from radalign.objectives.contrastive import global_contrastive
-from radalign.objectives.gather import gather, gather_agreement, gather_embeddings
+from radalign.objectives.gather import gather, gather_embeddings
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
 from radalign.objectives.published import Pairing, global_attraction, local_attraction, variance_hinge
 from radalign.study import Manifest
@@ -223,7 +223,7 @@ class ClinVLA(System):
         scale = self.log_scales[0]
         if self.maps_head is not None and len(self.maps_head.folds) and batch.study_ids:
             return self.maps_head.cross_fitted(image, text, batch.study_ids, scale, batch.same)
-        return global_contrastive(gather(z_img), gather(z_txt), scale, gather_agreement(batch.same))
+        return global_contrastive(gather(z_img), gather(z_txt), scale, batch.same)
 
     def _local(
         self, batch: StudyBatch, z_img: Tensor, z_txt: Tensor, local: tuple[Tensor, Tensor, Tensor, Tensor]
@@ -233,7 +233,7 @@ class ClinVLA(System):
         scales = LocalScales(*self.log_scales[1:].exp())
         sides = (images.local, images.mask, texts.local, texts.mask)
         how = self.settings.local_aggregation
-        return local_contrastive(*sides, scales, gather_agreement(batch.same), how)  # type: ignore[arg-type]
+        return local_contrastive(*sides, scales, batch.same, how)  # type: ignore[arg-type]
 
     def after_step(self) -> None:
         """Keep every scale between 1 and 100."""

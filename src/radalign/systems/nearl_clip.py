@@ -28,7 +28,7 @@ from radalign.nn.interaction import OrthogonalCrossAttention, Orthogonality, USE
 from radalign.nn.packing import Packed
 from radalign.nn.text import last_tokens
 from radalign.objectives.contrastive import global_contrastive
-from radalign.objectives.gather import gather, gather_agreement
+from radalign.objectives.gather import gather
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
 from radalign.systems.recipe import Recipe, RecipeError
@@ -331,7 +331,7 @@ class NEARLCLIP(System):
 
     def _pairs(self, z_img: Tensor, z_rep: Tensor, same: Tensor | None) -> Tensor:
         one, two = gather(F.normalize(z_img.float(), dim=-1)), gather(F.normalize(z_rep.float(), dim=-1))
-        return global_contrastive(one, two, self.log_scale, gather_agreement(same))
+        return global_contrastive(one, two, self.log_scale, same)
 
     @torch.no_grad()
     def _learn_prototypes(self, seen: Tensor) -> None:

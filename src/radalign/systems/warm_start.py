@@ -17,7 +17,7 @@ from radalign.nn.maps import SlotMap, UnitMap
 from radalign.nn.text import TextEncoder
 from radalign.nn.vision import VisionEncoder
 from radalign.objectives.closed_form import canonical_maps
-from radalign.objectives.gather import gather, gather_agreement
+from radalign.objectives.gather import gather
 from radalign.study import Manifest, Study
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class WarmMaps(MapPair):
         Returns:
             Mean over queries and both directions, in nats.
         """
-        fold, same = gather(self._folds(ids).to(log_scale.device)), gather_agreement(same)
+        fold = gather(self._folds(ids).to(log_scale.device))
         target = torch.eye(len(fold), device=log_scale.device) if same is None else same
         total = log_scale.new_zeros(())
         for number, pair in enumerate(self._pairs()):
