@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: demo test lint types docs bench encoders clean
 
 demo: .venv/core.stamp encoders
-	$(BIN)/python -m radalign.cli demo --out demo
+	bash scripts/demo.sh demo
 
 test: .venv/dev.stamp encoders lint types
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest

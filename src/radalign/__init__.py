@@ -1,4 +1,4 @@
-"""radalign aligns radiographs with radiology reports: adapters on frozen encoders, retrieval, zero-shot, search.
+"""radalign aligns radiographs with radiology reports: adapters on frozen encoders, then search.
 
     Study, View, Report, Manifest    the nouns
     load(folder)                     a trained System: embed_studies, embed_texts

@@ -17,10 +17,10 @@ VERBS = {
     "data": "data:app",
     "train": "train:train",
     "evaluate": "evaluate:evaluate",
-#    "index": "index:index",
-#    "search": "search:search",
+    "index": "index:index",
+    "search": "search:search",
     "recipes": "recipes:recipes",
-#    "demo": "demo:demo",
+    "report": "report:app",
 }
 
 
