@@ -18,7 +18,8 @@ from radalign.data.sources.files import images_by_name, need_file
 from radalign.data.sources.mesh import with_absent_labels
 from radalign.data.sources.rows import ImageRow, studies_from_rows
 from radalign.data.sources.source import Source, SourceOptions
-from radalign.study import Report, Study, View, parse_position
+from radalign.reports.sections import parse_report
+from radalign.study import Study, View, parse_position
 
 LAYOUT = "a folder with PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv and the folders 0 to 54"
 # Rib views, and images that the authors say not to use.
@@ -72,7 +73,7 @@ def _image_row(row: Row, files: dict[str, str], flow: ExclusionFlow) -> ImageRow
         ),
         study_id=row["StudyID"],
         patient_id=row["PatientID"],
-        report=Report(text=row.get("Report", "")),
+        report=parse_report(row.get("Report", "")),
         labels=dict.fromkeys((e for e in listed(row["Labels"]) if e not in _NOT_FINDINGS), 1),
         date=date,
         sex=row.get("PatientSex_DICOM", "")[:1] if row.get("PatientSex_DICOM") in ("F", "M") else "",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from radalign.data.dates import parse_date
@@ -19,6 +20,7 @@ from radalign.data.sources.labels import label_value
 from radalign.data.sources.mesh import mesh_labels, with_absent_labels
 from radalign.data.sources.rows import ImageRow, studies_from_rows
 from radalign.data.sources.source import Source, SourceError, SourceOptions, beside_table
+from radalign.reports.sections import parse_report
 from radalign.study import Report, Study, View, parse_position
 
 LAYOUT = "a CSV file with a header and one row per image, or a folder with manifest.csv"
@@ -170,7 +172,11 @@ def _view(image: str, cell: Mapping[str, str]) -> View:
 
 def _report(cell: Mapping[str, str]) -> Report:
     sections = {name: cell.get(name, "") for name in ("findings", "impression", "indication", "comparison")}
-    return Report(text=cell.get("text", ""), **sections)
+    text = cell.get("text", "")
+    if any(sections.values()):
+        return Report(text=text, **sections)
+    parsed = parse_report(text)
+    return replace(parsed, text=text) if parsed.findings or parsed.impression else Report(text=text)
 
 
 def _labels(row: Row, cell: Mapping[str, str], columns: Mapping[str, str]) -> Mapping[str, int]:

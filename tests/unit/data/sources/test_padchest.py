@@ -58,7 +58,7 @@ def test_studies_labels_dates_and_views(image: Image, table: Table, tmp_path: Pa
     assert (study.date, study.age_years, study.sex) == ("2014-09-15", 84, "F")
     assert study.prior_study_id == "S0"
     assert manifest["S0"].views[0].position == "AP"
-    assert study.report.text == "cardiomegali derram pleural ."
+    assert study.report.text == "cardiomegali derram pleural."
     assert flow.dropped["projection is COSTAL"].images == 1
     assert flow.dropped["projection is EXCLUDE"].images == 1
     assert flow.dropped["study has no usable image"].studies == 1

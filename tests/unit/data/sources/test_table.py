@@ -126,3 +126,10 @@ def test_ten_thousand_words_and_other_alphabets_are_kept(image: Image, table: Ta
     long = "кардиомегалия " * 10_000
     (study,) = studies(table(["image,report", f"{image('a.png')},{long}"]))
     assert len(study.report.body.split()) == 10_000
+
+
+def test_a_text_with_headings_is_cut_into_sections(image: Image, table: Table) -> None:
+    text = "INDICATION: Cough. FINDINGS: Small effusion. IMPRESSION: Effusion."
+    (study,) = studies(table(["image,report", f"{image('a.png')},{text}"]))
+    assert study.report.body == "Small effusion. Effusion."
+    assert (study.report.indication, study.report.text) == ("Cough.", text)
