@@ -57,7 +57,12 @@ def _studies(folder):
         labels = {name: int(name == label) for name in REPORTS}
         split = "test" if i < 30 else "validate"
         yield Study(
-            f"s{i}", f"p{i // 2}", (View(f"{i}.png", "PA"),), Report(findings=REPORTS[label]), labels, split
+            f"s{i}",
+            f"p{i // 2}",
+            (View(f"{i}.png", "PA"),),
+            Report(findings=REPORTS[label], impression=f"{label}."),
+            labels,
+            split,
         )
 
 
@@ -116,3 +121,35 @@ def test_zero_shot_as_json_with_thresholds_from_the_validation_split(run, tmp_pa
 def test_a_wrong_option_is_answered_with_a_sentence(run, words, sentence):
     with pytest.raises(ValueError, match=sentence):
         radalign(run / "system", "--data", run / "studies.parquet", *words)
+
+
+def test_a_result_is_made_again_and_compared(run, tmp_path):
+    radalign(run / "system", "--data", run / "studies.parquet", "--resamples", 20, "--out", tmp_path)
+    again = radalign("--check", tmp_path / "result.json")
+    assert again.exit_code == 0
+    assert "the result repeats" in again.stdout
+    text = (tmp_path / "result.json").read_text()
+    result = json.loads(text)
+    result["measures"][0]["value"] += 0.01
+    (tmp_path / "changed.json").write_text(json.dumps(result))
+    changed = radalign("--check", tmp_path / "changed.json", "--json")
+    assert changed.exit_code == 1
+    assert len(json.loads(changed.stdout)["differences"]) == 1
+
+
+def test_the_look_of_the_space(run, tmp_path):
+    done = radalign(
+        run / "system", "--data", run / "studies.parquet", "--task", "space", "--baseline", "unadapted",
+        "--resamples", 10, "--out", tmp_path,
+    )  # fmt: skip
+    assert "modality gap" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"result.json", "table.md", "plot.png", "space.png"}
+
+
+def test_a_protocol_by_name(run):
+    done = radalign(
+        run / "system", "--data", run / "studies.parquet", "--task", "report-to-report", "--mode", "paper",
+        "--resamples", 10,
+    )  # fmt: skip
+    assert "report-to-report (paper mode)" in done.stdout
+    assert (run / "system" / "evaluation" / "report-to-report-paper" / "result.json").is_file()

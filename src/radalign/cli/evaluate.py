@@ -9,9 +9,14 @@ import typer
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(help="Folder of a trained system or of its run.")],
-    data: Annotated[Path, typer.Option(help="The manifest (Parquet).")],
-    task: Annotated[str, typer.Option(help="retrieval or zero-shot.")] = "retrieval",
+    run: Annotated[str, typer.Argument(help="Folder of a trained system or of its run.")] = "",
+    data: Annotated[
+        Path | None, typer.Option(help="The manifest (Parquet), or the folder that a protocol asks for.")
+    ] = None,
+    task: Annotated[
+        str, typer.Option(help="retrieval, zero-shot, space, or a protocol such as chexpert-5x200.")
+    ] = "retrieval",
+    mode: Annotated[str, typer.Option(help="Of a protocol: paper (as published) or strict.")] = "strict",
     split: Annotated[str, typer.Option(help="The manifest's split; `all` takes every study.")] = "test",
     out: Annotated[
         Path | None, typer.Option(help="Folder of the result; default: in the run's folder.")
@@ -32,19 +37,42 @@ def evaluate(
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of patients.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    check: Annotated[
+        Path | None,
+        typer.Option(help="A result.json: evaluate again as it says and compare; exit 1 if it differs."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="With --check: the largest difference that counts as none.")
+    ] = 1e-4,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Evaluate a trained system and write result.json, table.md and plot.png."""
     from radalign.cli.progress import progress_bar
-    from radalign.evaluate.run import Plan, evaluate_run, write_result
+    from radalign.evaluate.plan import make_plan
+    from radalign.evaluate.run import evaluate_run, write_result
     from radalign.evaluate.tables import markdown
 
-    plan = Plan(
-        run, data, task, "" if split == "all" else split, tuple(baseline or ()), prompts, pooling,
-        tuple(label or ()), exclude_own_report, resamples, seed, device,
+    if check is not None:
+        _check(check, run, data, tolerance, as_json)
+        return
+    plan = make_plan(
+        run=run, data=data, task=task, mode=mode, split=split, baselines=baseline, prompts=prompts,
+        pooling=pooling, labels=label, exclude_own_report=exclude_own_report, resamples=resamples, seed=seed,
+        device=device,
     )  # fmt: skip
     result = evaluate_run(plan, progress_bar(as_json))
-    folder = out or Path(run) / "evaluation" / f"{task}-{split}"
-    files = write_result(result, folder)
+    files = write_result(result, out or plan.default_folder)
     typer.echo(result.to_json() if as_json else markdown(result, details=False))
     typer.echo(f"Wrote {', '.join(str(f) for f in files.values())}.", err=True)
+
+
+def _check(path: Path, run: str, data: Path | None, tolerance: float, as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    from radalign.cli.progress import progress_bar
+    from radalign.evaluate.check import check_result
+
+    found = check_result(path, run, data, tolerance, progress_bar(as_json))
+    typer.echo(json.dumps(asdict(found)) if as_json else found.text())
+    raise typer.Exit(0 if found.repeats else 1)

@@ -83,6 +83,7 @@ class Result:
         settings: Options that decide the numbers.
         made_by: Versions, hashes, device, time; see `provenance`.
         notes: Sentences a reader must know (excluded studies, reversed labels, ...).
+        curves: What a figure is drawn from, by figure (`reliability`, `space`) and then by system.
     """
 
     protocol: str
@@ -92,6 +93,7 @@ class Result:
     settings: Mapping[str, Any] = field(default_factory=dict)
     made_by: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    curves: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, key: tuple[str, str, str]) -> Measure:
         """The measure of (system, task, metric) over all cases."""
@@ -142,7 +144,7 @@ class Result:
 
 
 def joined(parts: Iterable[Result]) -> Result:
-    """The measures, gaps and notes of several results under the first one's name and provenance."""
+    """The measures, gaps and notes of several results under the first one's name; settings are joined."""
     results = list(parts)
     first = results[0]
     return Result(
@@ -150,9 +152,10 @@ def joined(parts: Iterable[Result]) -> Result:
         first.mode,
         tuple(m for r in results for m in r.measures),
         tuple(g for r in results for g in r.gaps),
-        first.settings,
+        {key: value for r in reversed(results) for key, value in r.settings.items()},
         first.made_by,
         tuple(dict.fromkeys(n for r in results for n in r.notes)),
+        {name: curve for r in results for name, curve in r.curves.items()},
     )
 
 

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from radalign.data.agreement import normalise
 from radalign.evaluate import chance
@@ -111,12 +110,12 @@ def _numbers(
     found: dict[Name, Number] = {}
     if pairs:
         ranked = rank_scores(scores, _right_reports(given), ks)
-        found |= _pair_numbers(ranked, settings.recall_ks) | _by_subgroup(given, ranked["own"], settings)
-    alike = _alike(label_matrix(given.positives, labels), labels)
+        found |= pair_numbers(ranked, settings.recall_ks) | _by_subgroup(given, ranked["own"], settings)
+    alike = shared_label_relevances(given.positives, labels)
     if alike:
         hidden = _hidden(given, pairs, settings)
         ranked = rank_scores(scores, alike, ks, hidden, settings.mean_average_precision)
-        found |= _label_numbers(ranked, settings)
+        found |= label_numbers(ranked, settings)
     return found
 
 
@@ -128,8 +127,11 @@ def _right_reports(given: StudyEmbeddings) -> dict[str, Relevance]:
     return right
 
 
-def _alike(matrix: NDArray[np.bool_], labels: Sequence[str]) -> dict[str, Relevance]:
-    """Relevance by any chosen label under "", and by each single label under its name."""
+def shared_label_relevances(
+    positives: Sequence[frozenset[str]], labels: Sequence[str]
+) -> dict[str, Relevance]:
+    """Relevance by any chosen label under "", and by each single one under its name; empty without labels."""
+    matrix = label_matrix(positives, labels)
     if not matrix.any():
         return {}
     single = {label: matrix[:, [i]] for i, label in enumerate(labels) if matrix[:, i].any()}
@@ -143,7 +145,8 @@ def _hidden(given: StudyEmbeddings, pairs: bool, settings: RetrievalSettings) ->
     return SameGroup(given.patient_ids, given.patient_ids)
 
 
-def _pair_numbers(ranked: Mapping[str, Ranked], ks: Sequence[int]) -> dict[Name, Number]:
+def pair_numbers(ranked: Mapping[str, Ranked], ks: Sequence[int]) -> dict[Name, Number]:
+    """R@k, MRR and median rank of the `own` answer; `same text@k` where `same` was ranked too."""
     pair = ranked["own"]
     found: dict[Name, Number] = {
         (f"R@{k}", ""): mean_number(pair.recall(k), chance.recall(pair, k)) for k in ks
@@ -163,7 +166,8 @@ def _by_subgroup(given: StudyEmbeddings, pair: Ranked, settings: RetrievalSettin
     return subgroup_numbers(f"R@{k}", lambda members: mean_of(np.where(members, values, np.nan)), groups)
 
 
-def _label_numbers(ranked: Mapping[str, Ranked], settings: RetrievalSettings) -> dict[Name, Number]:
+def label_numbers(ranked: Mapping[str, Ranked], settings: RetrievalSettings) -> dict[Name, Number]:
+    """P@k and mAP over any label, their macro means, and those of each label."""
     found: dict[Name, Number] = {}
     for k in settings.precision_ks:
         values = {group: mean_number(r.precision(k), chance.precision(r, k)) for group, r in ranked.items()}

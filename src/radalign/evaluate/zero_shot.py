@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from radalign.evaluate import metrics
 from radalign.evaluate.bootstrap import Resamples
-from radalign.evaluate.calibration import expected_calibration_error, fit_temperature
+from radalign.evaluate.calibration import expected_calibration_error, fit_temperature, reliability
 from radalign.evaluate.comparison import Name, Number, compare
 from radalign.evaluate.embeddings import EvaluationError, StudyEmbeddings, same_studies
 from radalign.evaluate.findings import Prompted, finding_scores, finding_truth, pair_cosines
@@ -69,7 +69,9 @@ def evaluate_zero_shot(
         "prompts_source": prompts.source, "studies": len(first), "patients": resamples.patients,
     }  # fmt: skip
     notes += [_reversed(m) for m in measures if m.metric == "AUC" and m.group and m.value < REVERSED_BELOW]
-    return Result(TASK, "strict", measures, gaps, asdict(settings) | facts, notes=tuple(notes))
+    curves = {"reliability": {name: _reliability(given, usable, pooling) for name, given in named.items()}}
+    drawn = {figure: found for figure, found in curves.items() if any(found.values())}
+    return Result(TASK, "strict", measures, gaps, asdict(settings) | facts, notes=tuple(notes), curves=drawn)
 
 
 def _usable(
@@ -142,7 +144,7 @@ def _finding_numbers(
             "F1": Number(metrics.f1(guess, present)),
             "MCC": Number(metrics.mcc(guess, present), 0.0),
             "accuracy": Number(metrics.accuracy(guess, present)),
-            "ECE": Number(expected_calibration_error(1 / (1 + np.exp(-scores / temperature)), present)),
+            "ECE": Number(expected_calibration_error(_sigmoid(scores / temperature), present)),
         }
     return {name: Number(over(known, n.statistic, len(truth)), n.chance) for name, n in found.items()}
 
@@ -159,6 +161,26 @@ def _tuned(given: Prompted, finding: FindingPrompts, pooling: Pooling) -> tuple[
     cosines = pair_cosines(given, finding.name, pooling, tuning=True)[known]
     scores = cosines[:, 0] - cosines[:, 1]
     return best_threshold(scores, present), fit_temperature(cosines, np.where(present, 0, 1))
+
+
+def _reliability(
+    given: Prompted, usable: Sequence[tuple[FindingPrompts, NDArray[np.int8]]], pooling: Pooling
+) -> dict[str, dict[str, list[float]]]:
+    """Per finding, the calibrated probabilities binned; what could not be calibrated is left out."""
+    found = {}
+    for finding, truth in usable:
+        chosen = _tuned(given, finding, pooling)
+        if chosen is not None:
+            known = truth >= 0
+            probabilities = _sigmoid(finding_scores(given, finding.name, pooling)[known] / chosen[1])
+            curve = reliability(probabilities, truth[known] == 1)
+            found[finding.name] = {name: values.tolist() for name, values in vars(curve).items()}
+    return found
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    probabilities: Floats = 1 / (1 + np.exp(-logits))
+    return probabilities
 
 
 def _mean_over(numbers: Sequence[Number]) -> Number:

@@ -16,6 +16,8 @@ PROTOCOLS = (
     "few-shot",
     "base-to-novel",
     "ms-cxr",
+    "openi",
+    "report-to-report",
 )
 
 

@@ -1,0 +1,127 @@
+"""`radalign evaluate --check result.json`: evaluate again as the file says, and compare every number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from radalign.evaluate.embeddings import Progress
+from radalign.evaluate.plan import Plan
+from radalign.evaluate.results import Result, ResultError
+from radalign.evaluate.run import evaluate_run
+
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Check:
+    """What became of a result when it was made again.
+
+    Args:
+        compared: Numbers that both have.
+        largest: Largest difference of a value or bound.
+        differences: One sentence per difference; empty when the result repeats.
+        changed: What is not the same about how it was made (versions, data, system), one sentence each.
+    """
+
+    compared: int
+    largest: float
+    differences: tuple[str, ...]
+    changed: tuple[str, ...]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether every number came out the same."""
+        return not self.differences
+
+    def text(self) -> str:
+        """For a person."""
+        verdict = "repeats" if self.repeats else f"does not repeat: {len(self.differences)} differences"
+        lines = [
+            f"{self.compared} numbers compared, largest difference {self.largest:.2g}: the result {verdict}."
+        ]
+        return "\n".join([*lines, *self.changed, *self.differences])
+
+
+def check_result(
+    path: str | Path, run: str = "", data: Path | None = None, tolerance: float = TOLERANCE,
+    progress: Progress | None = None,
+) -> Check:  # fmt: skip
+    """Evaluate again with the settings in a result file and compare.
+
+    Args:
+        path: A `result.json` that `radalign evaluate` wrote.
+        run: Where the system is now, if it has moved.
+        data: Where the data are now, if they have moved.
+        tolerance: Largest difference of a number that still counts as the same.
+        progress: Wraps loops.
+
+    Raises:
+        ResultError: If the file does not say how it was made.
+    """
+    before = Result.read(path)
+    after = evaluate_run(plan_of(before, path, run, data), progress)
+    return compare_results(before, after, tolerance)
+
+
+def plan_of(result: Result, path: str | Path, run: str = "", data: Path | None = None) -> Plan:
+    """The plan that a result records.
+
+    Raises:
+        ResultError: If it records none.
+    """
+    asked = result.made_by.get("plan")
+    if not asked:
+        raise ResultError(f"{path} does not say how it was made; evaluate again with `radalign evaluate`.")
+    known = {f.name for f in fields(Plan)}
+    options = {name: _thawed(value) for name, value in asked.items() if name in known}
+    return Plan(**options | {"run": run or asked["run"], "data": data or Path(asked["data"])})
+
+
+def _thawed(value: Any) -> Any:
+    """JSON has lists where a plan has tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def compare_results(before: Result, after: Result, tolerance: float = TOLERANCE) -> Check:
+    """Compare two results number by number."""
+    old, new = ({m.key: m for m in result.measures} for result in (before, after))
+    differences = [f"{_name(key)} is missing." for key in old.keys() - new.keys()]
+    differences += [f"{_name(key)} is new." for key in new.keys() - old.keys()]
+    both = [key for key in old if key in new]
+    largest = 0.0
+    for key in both:
+        for bound in ("value", "low", "high"):
+            was, now = getattr(old[key], bound), getattr(new[key], bound)
+            gap = _distance(was, now)
+            largest = max(largest, gap)
+            if gap > tolerance:
+                differences.append(f"{_name(key)}: {bound} was {was}, is {now}.")
+    return Check(
+        len(both), largest, tuple(sorted(differences)), tuple(_changes(before.made_by, after.made_by))
+    )
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    names = ("radalign", "commit", "manifest_sha256", "packages", "python", "platform", "device")
+    changed = [
+        f"{n}: was {before.get(n)}, is {after.get(n)}." for n in names if before.get(n) != after.get(n)
+    ]
+    old, new = before.get("systems", {}), after.get("systems", {})
+    identity = [n for n in old if n in new and old[n].get("identity") != new[n].get("identity")]
+    return changed + [f"The system {n} is not the one that was evaluated." for n in identity]
+
+
+def _distance(was: float | None, now: float | None) -> float:
+    missing = [v is None or math.isnan(v) for v in (was, now)]
+    if all(missing):
+        return 0.0
+    return math.inf if any(missing) or was is None or now is None else abs(was - now)
+
+
+def _name(key: tuple[str, str, str, str]) -> str:
+    system, task, metric, group = key
+    return f"{system}, {task}, {metric}" + (f" [{group}]" if group else "")

@@ -1,0 +1,76 @@
+"""What to evaluate, on what, against what: the options of `radalign evaluate` as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from radalign.evaluate.embeddings import EvaluationError
+from radalign.evaluate.protocols import PROTOCOLS
+from radalign.evaluate.results import Mode
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to evaluate, on what, against what.
+
+    Args:
+        run: Folder of a trained system, or of the run that made it.
+        data: A manifest, or the folder (or manifest) that a protocol asks for.
+        task: `retrieval`, `zero-shot`, `space`, or a protocol's name (see `protocols`).
+        mode: For a protocol: `paper` or `strict`.
+        split: The manifest's split; "" takes every study.
+        baselines: `unadapted`, or folders of other runs.
+        prompts: For zero-shot: a packaged prompt set or a TOML file.
+        pooling: For zero-shot: how prompts are pooled; "" takes the set's own way.
+        labels: For retrieval: the labels of P@k; empty takes the frequent ones.
+        exclude_own_report: For retrieval: hide the own report from P@k.
+        resamples: Bootstrap resamples.
+        seed: Of the bootstrap.
+        device: Where the systems run.
+    """
+
+    run: str
+    data: Path
+    task: str = "retrieval"
+    mode: Mode = "strict"
+    split: str = "test"
+    baselines: tuple[str, ...] = ()
+    prompts: str = "chest-findings"
+    pooling: str = ""
+    labels: tuple[str, ...] = ()
+    exclude_own_report: bool = False
+    resamples: int = 1000
+    seed: int = 0
+    device: str = "cpu"
+
+    @property
+    def default_folder(self) -> Path:
+        """Where the result goes unless the user says otherwise: in the run's folder."""
+        name = f"{self.task}-{self.mode if self.task in PROTOCOLS else self.split or 'all'}"
+        home = Path("evaluation") if self.run.startswith("hf://") else Path(self.run) / "evaluation"
+        return home / name
+
+
+def make_plan(
+    run: str, data: Path | None, mode: str, split: str, baselines: Sequence[str] | None,
+    labels: Sequence[str] | None, **rest: Any,
+) -> Plan:  # fmt: skip
+    """A plan from what a command line gives.
+
+    Raises:
+        EvaluationError: If the run or the data are not named, or the mode is unknown.
+    """
+    if not run or data is None:
+        raise EvaluationError(
+            "Name the run and its data: `radalign evaluate runs/x --data manifest.parquet`."
+        )
+    if mode not in ("paper", "strict"):
+        raise EvaluationError(f"There is no mode {mode!r}; choose paper or strict.")
+    part = "" if split == "all" else split
+    return Plan(
+        run=run, data=data, mode=cast("Mode", mode), split=part, baselines=tuple(baselines or ()),
+        labels=tuple(labels or ()), **rest,
+    )  # fmt: skip

@@ -1,0 +1,97 @@
+"""The evaluations that work on any manifest: retrieval, zero-shot, the look of the joint space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings, embed
+from radalign.evaluate.findings import prompted
+from radalign.evaluate.plan import Plan
+from radalign.evaluate.pooling import Pooling
+from radalign.evaluate.prompt_sets import load_prompts
+from radalign.evaluate.provenance import Stopwatch
+from radalign.evaluate.results import Result
+from radalign.evaluate.retrieval import RetrievalSettings, evaluate_retrieval
+from radalign.evaluate.space import evaluate_space
+from radalign.evaluate.zero_shot import ZeroShotSettings, evaluate_zero_shot
+from radalign.study import Manifest
+
+
+def chosen_split(manifest: Manifest, split: str) -> Manifest:
+    """The studies of a split, priors still resolved; every study for "".
+
+    Raises:
+        EvaluationError: If the split is empty, with the splits there are.
+    """
+    studies = manifest if not split else manifest.where(split=split)
+    if not len(studies):
+        there = sorted({s.split for s in manifest if s.split})
+        has = (
+            f"it has {', '.join(there)}"
+            if there
+            else "it is not split; run `radalign data split`, or give --split all"
+        )
+        raise EvaluationError(f"The manifest has no studies in the split {split!r}; {has}.")
+    return studies
+
+
+def _embedded(
+    systems: Mapping[str, Any],
+    studies: Manifest,
+    watch: Stopwatch,
+    progress: Progress | None,
+    reports: bool = True,
+) -> dict[str, StudyEmbeddings]:
+    named = {name: embed(system, studies, progress, reports) for name, system in systems.items()}
+    watch.step("embed")
+    return named
+
+
+def _retrieval(
+    plan: Plan, systems: Mapping[str, Any], studies: Manifest, manifest: Manifest,
+    watch: Stopwatch, progress: Progress | None,
+) -> Result:  # fmt: skip
+    named = _embedded(systems, studies, watch, progress)
+    settings = RetrievalSettings(
+        labels=plan.labels,
+        exclude_own_report=plan.exclude_own_report,
+        resamples=plan.resamples,
+        seed=plan.seed,
+    )
+    result = evaluate_retrieval(named, settings, progress)
+    watch.step("measure")
+    return result
+
+
+def _zero_shot(
+    plan: Plan, systems: Mapping[str, Any], studies: Manifest, manifest: Manifest,
+    watch: Stopwatch, progress: Progress | None,
+) -> Result:  # fmt: skip
+    prompts = load_prompts(plan.prompts)
+    if not prompts.findings:
+        raise EvaluationError(
+            f"{plan.prompts!r} holds classes, not findings; choose a set with [[finding]] tables."
+        )
+    named = _embedded(systems, studies, watch, progress, reports=False)
+    validate = manifest.where(split="validate")
+    tune = plan.split == "test" and len(validate) > 0
+    tuning = _embedded(systems, validate, watch, progress, reports=False) if tune else {}
+    given = {n: prompted(systems[n], named[n], prompts, tuning.get(n)) for n in systems}
+    watch.step("embed")
+    settings = ZeroShotSettings(Pooling(plan.pooling) if plan.pooling else None, plan.resamples, plan.seed)
+    result = evaluate_zero_shot(given, prompts, settings)
+    watch.step("measure")
+    return result
+
+
+def _space(
+    plan: Plan, systems: Mapping[str, Any], studies: Manifest, manifest: Manifest,
+    watch: Stopwatch, progress: Progress | None,
+) -> Result:  # fmt: skip
+    result = evaluate_space(_embedded(systems, studies, watch, progress), plan.resamples, plan.seed)
+    watch.step("measure")
+    return result
+
+
+TASKS: dict[str, Callable[..., Result]] = {"retrieval": _retrieval, "zero-shot": _zero_shot, "space": _space}

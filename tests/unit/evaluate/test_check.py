@@ -1,0 +1,89 @@
+"""A result compared with a second one: what differs, by how much, and what changed in between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from radalign.evaluate.check import compare_results, plan_of
+from radalign.evaluate.embeddings import EvaluationError
+from radalign.evaluate.plan import make_plan
+from radalign.evaluate.results import Measure, Result, ResultError
+
+MADE = {"radalign": "1", "commit": "c", "systems": {"s": {"identity": "x"}}, "packages": {"torch": "2"}}
+BEFORE = Result(
+    "retrieval",
+    "strict",
+    (Measure("s", "t", "R@1", 0.5, 0.4, 0.6), Measure("s", "t", "MRR", 0.2)),
+    made_by=MADE,
+)
+
+
+def test_the_same_numbers_repeat():
+    found = compare_results(BEFORE, BEFORE)
+    assert found.repeats
+    assert (found.compared, found.largest, found.changed) == (2, 0.0, ())
+    assert "repeats" in found.text()
+
+
+def test_a_moved_bound_a_missing_number_and_another_system_are_told():
+    made = MADE | {"systems": {"s": {"identity": "y"}}, "packages": {"torch": "3"}}
+    after = replace(
+        BEFORE,
+        measures=(Measure("s", "t", "R@1", 0.5, 0.4, 0.61), Measure("s", "t", "R@5", 0.9)),
+        made_by=made,
+    )
+    found = compare_results(BEFORE, after)
+    assert not found.repeats
+    assert found.differences == (
+        "s, t, MRR is missing.", "s, t, R@1: high was 0.6, is 0.61.", "s, t, R@5 is new.",
+    )  # fmt: skip
+    assert found.largest == pytest.approx(0.01)
+    assert found.changed == (
+        "packages: was {'torch': '2'}, is {'torch': '3'}.", "The system s is not the one that was evaluated.",
+    )  # fmt: skip
+    assert compare_results(BEFORE, replace(after, measures=BEFORE.measures)).repeats
+
+
+def test_a_number_that_became_undefined_differs():
+    after = replace(BEFORE, measures=(replace(BEFORE.measures[0], low=None), BEFORE.measures[1]))
+    assert not compare_results(BEFORE, after).repeats
+
+
+def test_a_result_that_does_not_say_how_it_was_made_cannot_be_repeated():
+    with pytest.raises(ResultError, match="how it was made"):
+        plan_of(BEFORE, "result.json")
+
+
+def test_a_recorded_plan_comes_back_and_may_have_moved():
+    plan = {
+        "run": "runs/x",
+        "data": "m.parquet",
+        "task": "retrieval",
+        "labels": ["A"],
+        "split": "test",
+        "unknown": 1,
+    }
+    result = replace(BEFORE, made_by=MADE | {"plan": plan})
+    found = plan_of(result, "r.json")
+    assert (found.run, found.data, found.labels) == ("runs/x", Path("m.parquet"), ("A",))
+    assert plan_of(result, "r.json", run="other", data=Path("n.parquet")).run == "other"
+
+
+def test_a_plan_needs_a_run_and_data_and_a_known_mode():
+    rest = {"split": "all", "baselines": None, "labels": None}
+    with pytest.raises(EvaluationError, match="Name the run"):
+        make_plan(run="", data=None, mode="strict", **rest)
+    with pytest.raises(EvaluationError, match="no mode 'loose'"):
+        make_plan(run="r", data=Path("m"), mode="loose", **rest)
+    assert make_plan(run="r", data=Path("m"), mode="paper", **rest).split == ""
+
+
+def test_a_file_that_is_no_result_is_refused(tmp_path):
+    (tmp_path / "r.json").write_text("[1, 2]")
+    with pytest.raises(ResultError, match="evaluate again"):
+        Result.read(tmp_path / "r.json")
+    with pytest.raises(ResultError, match="not a readable result"):
+        Result.read(tmp_path / "none.json")
