@@ -5,12 +5,3 @@ truth (Placed) ─> disease, devices ─────────────┴�
 course (who is ill, what changes) ─> case ─┬─> render ─> files (PNG, DICOM)
                                            └─> report (grammar) ─> Study ─> simulate ─> Manifest
 """
-
-from radalign.data.phantom.case import Case
-from radalign.data.phantom.course import patient_cases
-from radalign.data.phantom.render import render
-from radalign.data.phantom.report import write_report
-from radalign.data.phantom.simulate import Settings, simulate
-from radalign.data.phantom.truth import FINDINGS, Placed
-
-__all__ = ["FINDINGS", "Case", "Placed", "Settings", "patient_cases", "render", "simulate", "write_report"]

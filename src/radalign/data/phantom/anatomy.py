@@ -24,7 +24,7 @@ class Anatomy:
         dome_gap_mm: How much lower the left half is.
         wall_mm: Thickness of muscle and fat outside the ribs.
         breast_mm: Thickness of the breasts, 0 for none.
-        heart: Scale of the heart, about 1.
+        heart_ratio: Width of the heart over the inner width of the chest; below 0.5 is normal.
         heart_turn: How upright the heart lies, -1 lying to 1 upright.
         arch_mm: Radius of the aorta.
         lung: Density of lung against soft tissue.
@@ -45,7 +45,7 @@ class Anatomy:
     dome_gap_mm: float
     wall_mm: float
     breast_mm: float
-    heart: float
+    heart_ratio: float
     heart_turn: float
     arch_mm: float
     lung: float
@@ -72,7 +72,7 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
         dome_gap_mm=float(np.clip(rng.normal(12, 4), 3, 22)),
         wall_mm=float(np.clip(rng.normal(21, 6), 12, 36)),
         breast_mm=float(np.clip(rng.normal(30, 14), 8, 60)) if sex == "F" else 0.0,
-        heart=float(np.clip(rng.normal(0.96, 0.045), 0.86, 1.04)) * size,
+        heart_ratio=float(np.clip(rng.normal(0.455, 0.02), 0.39, 0.485)),
         heart_turn=float(np.clip(rng.normal(0, 0.4), -1, 1)),
         arch_mm=float(np.clip(rng.normal(12.5 + 0.035 * (age - 55), 1), 9.5, 16)),
         lung=float(np.clip(rng.normal(0.25, 0.02), 0.2, 0.3)),

@@ -15,7 +15,7 @@ from radalign.data.phantom.anatomy import draw_anatomy
 from radalign.data.phantom.case import Acquisition, Case, generator
 from radalign.data.phantom.truth import DEVICES, SIDED, Placed, size_of
 
-NORMAL_SHARE = 0.33
+NORMAL_SHARE = 0.41
 CHANCES = {
     "Edema": 0.14, "Cardiomegaly": 0.28, "Pneumothorax": 0.11, "Effusion": 0.32, "Consolidation": 0.24,
     "Atelectasis": 0.30, "Nodule": 0.18, "Endotracheal tube": 0.06, "Central line": 0.12, "Pacemaker": 0.09,
@@ -37,6 +37,7 @@ _COURSE = {
 }  # fmt: skip
 _USUAL_COURSE = (0.28, 0.24, 0.24, 0.24)
 _CHANGES = ("stable", "better", "worse", "resolved")
+_LEAST_STEP = 0.2
 
 
 def patient_cases(
@@ -133,12 +134,19 @@ def _conflict(old: Placed, new: Placed) -> bool:
         return fluid.extent > (0.85 if other.location == "upper lobe" else 0.4)
     if names in ({"Consolidation", "Nodule"}, {"Consolidation", "Atelectasis"}, {"Nodule", "Atelectasis"}):
         return old.location == new.location or "upper lobe" not in {old.location, new.location}
+    if names == {"Effusion", "Cardiomegaly"}:
+        fluid = old if old.name == "Effusion" else new
+        return fluid.extent > 0.6 and fluid.side != "right"
     return names == {"Edema", "Nodule"}
 
 
 def evolve(placed: tuple[Placed, ...], rng: np.random.Generator) -> tuple[Placed, ...]:
     """What the findings have become in the next study, and at times one that is new."""
-    now = tuple(_changed(p, rng) for p in placed if p.is_present)
+    now: tuple[Placed, ...] = ()
+    for p in (p for p in placed if p.is_present):
+        changed = _changed(p, rng)
+        hides = changed.is_present and any(_conflict(changed, q) for q in placed if q.name != p.name)
+        now = (*now, replace(p, change="stable") if hides else changed)
     if rng.random() < (0.35 if placed else 0.5):
         names = list(CHANCES)
         weights = np.array(list(CHANCES.values()))
@@ -148,13 +156,15 @@ def evolve(placed: tuple[Placed, ...], rng: np.random.Generator) -> tuple[Placed
 
 
 def _changed(p: Placed, rng: np.random.Generator) -> Placed:
-    change = str(rng.choice(_CHANGES, p=_COURSE.get(p.name, _USUAL_COURSE)))
+    room = np.array([1, p.extent >= _LEAST_STEP, 1 - p.extent >= _LEAST_STEP, 1])
+    chances = np.array(_COURSE.get(p.name, _USUAL_COURSE)) * room
+    change = str(rng.choice(_CHANGES, p=chances / chances.sum()))
     step = float(rng.uniform(0.25, 0.45))
-    if change == "worse" and p.extent + step <= 1:
-        return p.with_extent(p.extent + step, "worse")
-    if change == "better" and p.extent - step >= 0:
-        return p.with_extent(p.extent - step, "better")
-    return replace(p, change="resolved" if change == "resolved" else "stable")
+    if change == "worse":
+        return p.with_extent(min(p.extent + step, 1.0), change)
+    if change == "better":
+        return p.with_extent(max(p.extent - step, 0.0), change)
+    return replace(p, change=change)
 
 
 def draw_acquisition(case: Case, lateral_share: float) -> Acquisition:

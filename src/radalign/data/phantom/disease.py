@@ -53,10 +53,10 @@ class Lungs:
 
 def moved(thorax: Thorax, placed: tuple[Placed, ...]) -> Thorax:
     """The chest with heart, mediastinum and diaphragm where the diseases put them."""
-    heart, shift, raised = thorax.heart, thorax.shift_mm, list(thorax.raised_mm)
+    ratio, shift, raised = thorax.heart_ratio, thorax.shift_mm, list(thorax.raised_mm)
     for p in (p for p in placed if p.is_present):
         if p.name == "Cardiomegaly":
-            heart *= 1.16 + 0.26 * p.extent
+            ratio = 0.525 + 0.15 * p.extent
         over = max(0.0, p.extent - 0.6) / 0.4
         for side in p.sides if len(p.sides) == 1 else ():
             half = int(side > 0)
@@ -66,7 +66,7 @@ def moved(thorax: Thorax, placed: tuple[Placed, ...]) -> Thorax:
                 shift, raised[half] = shift - side * 14 * over, raised[half] - 12 * over
             elif p.name == "Atelectasis":
                 shift, raised[half] = shift + side * 9 * over, raised[half] + 22 * max(0.0, p.extent - 0.2)
-    return replace(thorax, heart=heart, shift_mm=shift, raised_mm=(raised[0], raised[1]))
+    return replace(thorax, heart_ratio=ratio, shift_mm=shift, raised_mm=(raised[0], raised[1]))
 
 
 def place(lungs: Lungs, p: Placed) -> None:
@@ -156,7 +156,7 @@ def edema(lungs: Lungs, p: Placed, side: int) -> None:
     s, dome = thorax.anatomy.size, thorax.domes_mm[side > 0]
     wing = np.exp(-(((np.abs(b.x) - 42 * s) / (34 * s)) ** 2) - ((b.z + 12) / (52 * s)) ** 2)
     low = 1 / (1 + np.exp((b.z + 15) / 28))
-    share = (0.14 + 0.36 * p.extent) * wing + (0.05 + 0.15 * p.extent) * low
+    share = (0.17 + 0.46 * p.extent) * wing + (0.06 + 0.18 * p.extent) * low
     lungs.fill(b.at, np.asarray(share, np.float32), keep_tissue=0.9)
     lungs.congestion = max(lungs.congestion, 0.4 + 0.6 * p.extent)
     for n in range(3 + int(5 * p.extent)):

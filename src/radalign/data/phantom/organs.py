@@ -47,14 +47,20 @@ def lungs(thorax: Thorax) -> Array:
 def heart_parts(thorax: Thorax) -> list[tuple[Point, Point, float]]:
     """The heart as ellipsoids: centre, half axes (along, up, deep) and turn (radians)."""
     a = thorax.anatomy
-    s, grown = a.heart * thorax.heart, thorax.heart - 1
-    base = 0.5 * (thorax.domes_mm[0] + thorax.domes_mm[1]) + 16 * a.size
-    x, y = thorax.shift_mm, -24 * a.size
+    ratio = thorax.heart_ratio or a.heart_ratio
+    grown = ratio / 0.46 - 1
     turn = 0.62 + 0.16 * a.heart_turn - 0.25 * grown
-    low = base - 4 + 10 * grown
+    left, right = (27 + 20 * grown) * a.size, -(12 + 8 * grown) * a.size
+    # The ventricles' ellipsoid reaches furthest left and the atrium's furthest right; `s` makes the sum fit.
+    reach = float(
+        np.hypot(68 * np.cos(turn), 45 * np.sin(turn)) + np.hypot(36 * np.cos(0.1), 47 * np.sin(0.1))
+    )
+    s = (2 * a.half_width_mm * ratio - (left - right)) / reach
+    x, y = thorax.shift_mm, -24 * a.size
+    low = 0.5 * (thorax.domes_mm[0] + thorax.domes_mm[1]) + 12 * a.size + 10 * grown
     return [
-        ((x + (27 + 20 * grown) * a.size, y - 8, low - 2), (68 * s, 45 * s, 50 * s), turn),
-        ((x - (12 + 8 * grown) * a.size, y + 2, low + 6), (36 * s, 47 * s, 46 * s), 0.1),
+        ((x + left, y - 8, low - 2), (68 * s, 45 * s, 50 * s), turn),
+        ((x + right, y + 2, low + 6), (36 * s, 47 * s, 46 * s), 0.1),
         ((x + 4 * a.size, y + 26 * s, low + 24), (38 * s, 34 * s, 27 * s), 0.0),
         ((x + 14 * a.size, y - 8, low + 46), (29 * s, 36 * s, 30 * s), 0.5),
     ]

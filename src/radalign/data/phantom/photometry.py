@@ -104,9 +104,13 @@ class Photometry:
         return values.astype(np.dtype(small if self.bits == 8 else f"<{sign}"))
 
     def error(self) -> float:
-        """The largest rounding error of what is shown, as a share of the grey scale."""
-        steepest = 1 / self.width if self.window == "SIGMOID" else 1 / max(self.width - 1, 1)
-        return 0.5 * self.slope * steepest + (1 / 510 if self.window == "SIGMOID" else 0.0)
+        """The largest error of what is shown, as a share of the grey scale.
+
+        Half a stored step where the window is steepest; a sigmoid never reaches black and white.
+        """
+        if self.window == "SIGMOID":
+            return max(0.5 * self.slope / self.width, (1 + 2 * self.slope / self.width) / 510)
+        return 0.5 * self.slope / (self.width - (self.window == "LINEAR"))
 
 
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:

@@ -22,14 +22,14 @@ class Thorax:
     Args:
         anatomy: The patient.
         breath_mm: How far the diaphragm stands above full inspiration.
-        heart: Further scale of the heart (1 = the patient's own).
+        heart_ratio: Width of the heart over the inner width of the chest; 0 means the patient's own.
         shift_mm: How far heart and mediastinum are displaced to the patient's left.
         raised_mm: How far disease raises the (right, left) half of the diaphragm; negative flattens it.
     """
 
     anatomy: Anatomy
     breath_mm: float = 0.0
-    heart: float = 1.0
+    heart_ratio: float = 0.0
     shift_mm: float = 0.0
     raised_mm: tuple[float, float] = (0.0, 0.0)
 
