@@ -60,7 +60,8 @@ def foreground_keep(
     """
     grey = images.float().mean(1)  # [N, C, H, W] -> [N, H, W]
     patches = grey.unfold(1, patch_px, patch_px).unfold(2, patch_px, patch_px)  # -> [N, h, w, p, p]
-    weight = patches.std(dim=(-2, -1)).flatten(1)  # [N, h, w] -> [N, P]
+    spread = (patches - patches.mean((-2, -1), keepdim=True)).square().mean((-2, -1)).sqrt()
+    weight = spread.flatten(1)  # [N, h, w] -> [N, P]
     weight = weight + floor * weight.mean(1, keepdim=True) + 1e-9
     uniform = torch.rand(weight.shape, generator=generator, device=weight.device).clamp_(1e-12, 1 - 1e-7)
     score = weight.log() - torch.log(-torch.log(uniform))

@@ -179,7 +179,8 @@ def kept_patches(images: Tensor, patch_px: int, keep: Tensor | None = None) -> T
     if keep is not None:
         rows = torch.arange(count, device=images.device)[:, None]
         cut = cut[rows, keep // columns, keep % columns]  # -> [N, K, C, p, p]
-    return cut.reshape(count, -1, channels * patch_px**2)
+    kept = height // patch_px * columns if keep is None else keep.shape[1]
+    return cut.reshape(count, kept, channels * patch_px**2)  # [N, ..., C, p, p] -> [N, K, C * p * p]
 
 
 def sincos_positions(width: int, grid: int) -> Tensor:

@@ -46,8 +46,8 @@ def freeze(encoder: Encoder, name: str) -> Encoder:
 def fingerprint(module: nn.Module, config: object) -> str:
     """The SHA-256 over a configuration and a module's tensors (name, shape, float32 bytes), in hex.
 
-    Saved systems name their backbones by it, so a configuration's representation must not change: a field that
-    is added later declares `repr=False`, or its default would change every fingerprint.
+    Saved systems name their backbones by it, so a configuration's representation must not change: a field
+    added later declares `repr=False`, or its default would change every fingerprint.
 
     >>> layer = nn.Linear(1, 1).requires_grad_(False)
     >>> before = fingerprint(layer, "tiny")
