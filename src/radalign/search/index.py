@@ -285,6 +285,6 @@ def check_vectors(vectors: np.ndarray, width: int, what: str) -> np.ndarray:
     if len(wrong):
         raise SearchError(
             f"The {what} vector {wrong[0]} has length {length[wrong[0]]:.4g} instead of 1; "
-            "divide vectors by their length, as `System.embed_studies` does."
+            "divide vectors by their length. A system that gives such vectors was not trained: train it first."
         )
     return array

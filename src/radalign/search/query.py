@@ -133,6 +133,8 @@ def ask(
     """
     if look_in not in WHERE_TO_LOOK:
         raise SearchError(f"There is no place {look_in!r} to look in; use one of {', '.join(WHERE_TO_LOOK)}.")
+    if not len(index):
+        raise SearchError(f"The index {index.folder} is empty; add studies with `radalign index`.")
     where, asked = where or Filter(), None
     if query.study_id:
         vector, asked = index.vector(query.study_id), row(index, query.study_id)

@@ -74,6 +74,8 @@ def test_what_cannot_be_asked_is_said(index, toy):
         ask(index, Query(study_id="g11"), never)
     with pytest.raises(SearchError, match="at least 1"):
         ask(index, Query("a"), lambda: toy, k=0, look_in="all")
+    with pytest.raises(SearchError, match="is empty; add studies"):
+        ask(Index.create(index.folder.parent / "new", "x", 2), Query("a"), lambda: toy)
     toy.identity = "other"
     with pytest.raises(OtherSystem, match="made by the system toy"):
         ask(index, Query("a"), lambda: toy)
