@@ -12,8 +12,8 @@ test: .venv/dev.stamp encoders lint types
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: .venv/dev.stamp
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks scripts
+	$(BIN)/ruff format --check src tests benchmarks scripts
 	$(BIN)/lint-imports
 
 types: .venv/dev.stamp

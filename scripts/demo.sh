@@ -9,8 +9,8 @@ run() { printf '\n$ radalign %s\n' "$*"; "$radalign" "$@"; }
 
 run data simulate --out "$out/studies" --studies 400 --size 224 --priors 0 --seed 0
 run data show "$out/studies/manifest.parquet" --sheet "$out/studies.png"
-[ -f "$out/run/run.json" ] || run train clinvla --data "$out/studies/manifest.parquet" --out "$out/run" \
-    --set 'model.warm_start="cca"' --set model.scale_start=5 --set train.max_minutes=3 --overwrite
+[ -f "$out/run/run.json" ] || run train clinvla-warm --data "$out/studies/manifest.parquet" --out "$out/run" \
+    --set train.max_minutes=3 --overwrite
 run evaluate "$out/run" --data "$out/studies/manifest.parquet" --task retrieval
 run index "$out/run" --data "$out/studies/manifest.parquet" --split test --out "$out/index"
 mkdir -p "$out/answers"

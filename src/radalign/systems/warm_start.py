@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from radalign.data.batches import ImageBatch, TextBatch
@@ -43,7 +47,7 @@ class MapPair(nn.Module):
 class WarmMaps(MapPair):
     """Linear maps beside a system's heads; before the first step they alone decide the embedding.
 
-    The maps were fitted on the training pairs, so those pairs look easier than new ones and a loss over them
+    The maps were fitted on the training pairs, so those look easier than new ones, and a loss over them
     teaches little but overfitting. With `folds`, a study that trains is scored by maps fitted without its fold.
 
     Args:
@@ -68,7 +72,7 @@ class WarmMaps(MapPair):
 
     def fit(self, system: System, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
         """Fill all maps from the manifest's training studies."""
-        ids, rows, present, texts = training_features(system, manifest, progress)
+        ids, rows, present, texts = cached_features(system, manifest, progress)
         numbers = fit_canonical(self.image, self.text, rows, present, texts)
         fold = self._folds(ids)
         for number, pair in enumerate(self._pairs()):
@@ -185,6 +189,37 @@ def pooled_texts(text: TextEncoder, texts: TextBatch) -> Tensor:
     tokens, mask = text(texts.input_ids, texts.attention_mask), texts.attention_mask
     mean: Tensor = tokens.sum(1) / mask.sum(1, keepdim=True)  # padding rows are zero
     return mean
+
+
+def cached_features(
+    system: Any, manifest: Manifest, progress: Progress | None = None
+) -> tuple[list[str], Tensor, Tensor, Tensor]:
+    """`training_features` of a system whose towers are still the frozen backbones, kept for other runs.
+
+    The file lies in `system.feature_cache` (none: nothing is kept) under a hash of backbones, input settings
+    and studies, so any change computes them anew.
+    """
+    folder: Path | None = system.feature_cache
+    if folder is None:
+        return training_features(system, manifest, progress)
+    path = Path(folder) / f"features-{_features_key(system, manifest)}.safetensors"
+    if not path.is_file():
+        ids, rows, present, texts = training_features(system, manifest, progress)
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        save_file({"rows": rows, "present": present, "texts": texts}, partial, {"ids": json.dumps(ids)})
+        partial.replace(path)
+    with safe_open(path, "pt") as file:
+        ids = json.loads(file.metadata()["ids"])
+        return ids, file.get_tensor("rows"), file.get_tensor("present"), file.get_tensor("texts")
+
+
+def _features_key(system: Any, manifest: Manifest) -> str:
+    data, backbones = system.recipe.data, system.recipe.backbones
+    parts = [*system.backbones.values(), str(backbones.max_tokens), manifest.where(split="train").sha256()]
+    parts += [str(getattr(data, name)) for name in ("size_px", "geometry", "window", "slots", "unknown_view")]
+    parts.append(str(torch.is_autocast_enabled(system.device.type)))
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:20]
 
 
 @torch.inference_mode()

@@ -61,6 +61,7 @@ def train(
     """
     out = Path(out)
     need_known(system.recipe.train.select)
+    system.feature_cache = Path(cache_folder)
     processes = Processes(system.recipe.train, device, out)
     if processes.is_main:
         open_run_folder(out, resume, overwrite)

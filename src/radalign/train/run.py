@@ -69,7 +69,8 @@ class Run:
             self._warm_start()
 
     def _warm_start(self) -> None:
-        numbers = self.system.warm_start(self.data.usable, self.bar.around)
+        with self.processes.autocast():
+            numbers = self.system.warm_start(self.data.usable, self.bar.around)
         if numbers:
             self._write("warm start", numbers=numbers)
         elif not self._stepper.names:

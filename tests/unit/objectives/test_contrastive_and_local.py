@@ -45,7 +45,9 @@ SCALES = LocalScales(4.0, 5.0, 10.0)
 
 
 def test_local_scores_equal_the_loop(sides):
-    torch.testing.assert_close(report_scores(*sides, SCALES), loop_scores(*sides, SCALES), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        report_scores(*sides, SCALES), loop_scores(*sides, SCALES), rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("limit", [1, 150, 400, 10**9])
@@ -62,7 +64,6 @@ def test_chunks_of_any_size_give_the_same_scores_and_gradients(sides, limit):
 
 
 def test_the_mean_takes_away_the_bias_towards_long_reports(sides):
-    patches, patch_mask, words, word_mask = sides
     difference = report_scores(*sides, SCALES, "sum") - report_scores(*sides, SCALES, "mean")
     expected = 10.0 * torch.tensor([math.log(n) for n in (9, 3, 1, 5, 5)]).expand(5, 5)
     torch.testing.assert_close(difference, expected, rtol=1e-5, atol=1e-5)

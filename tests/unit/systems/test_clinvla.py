@@ -157,7 +157,7 @@ def test_another_backbone_is_refused_and_both_are_named(tiny, tmp_path):
     system.save(tmp_path / "run")
     recipe = tmp_path / "run" / "recipe.toml"
     recipe.write_text(recipe.read_text().replace("seed = 1", "seed = 9"))
-    with pytest.raises(ValueError, match="was trained on the vision backbone .* but this is .*"):
+    with pytest.raises(ValueError, match=r"was trained on the vision backbone .* but this is .*"):
         radalign.load(tmp_path / "run")
 
 
