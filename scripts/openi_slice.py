@@ -2,14 +2,13 @@
 
     python scripts/openi_slice.py --data FOLDER/manifest.csv --work runs/openi --minutes 3
 
-Every cell (recipe, seed) is kept, so a stopped script goes on where it was. Nothing is selected on any split: a
+Every cell (recipe, seed) is kept, so a stopped script goes on where it was. Nothing is selected: a
 run ends with its budget and its last weights are evaluated. The page is made from the cells that exist.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
