@@ -126,11 +126,21 @@ def scrub(text: str, known: Identities = Identities()) -> Scrubbed:
 
 def _name_patterns(names: Iterable[str]) -> Iterable[re.Pattern[str]]:
     """Whole names first, then their parts; a part that is also a word only where it is written as a name."""
-    parts_of = [parts for name in names if (parts := [p for p in _TOKEN.findall(name) if len(p) > 1])]
-    for parts in sorted(parts_of, key=len, reverse=True):
-        if len(parts) > 1:
-            either = "|".join(re.escape(p) for p in sorted(parts, key=len, reverse=True))
-            yield re.compile(rf"\b(?:{either})(?:[\s,.^-]+(?:[A-Z]\.?[\s,]+)?(?:{either}))+\b", re.IGNORECASE)
+    parts_of = sorted({tuple(_TOKEN.findall(name)) for name in names}, key=len, reverse=True)
+    for parts in parts_of:
+        long = [part for part in parts if len(part) > 1]
+        if len(long) > 1:
+            yield _whole_name(long, [part for part in parts if len(part) == 1])
     for part in sorted({p for parts in parts_of for p in parts}, key=len, reverse=True):
         if len(part) >= 3 and part.lower() not in _WORDS:
             yield re.compile(rf"\b{re.escape(part)}(?:['’]s)?\b", re.IGNORECASE)
+
+
+def _whole_name(parts: list[str], initials: list[str]) -> re.Pattern[str]:
+    """Two or more parts side by side in any order; a name made of words only as names are written."""
+    only_words = all(part.lower() in _WORDS for part in parts)
+    ways = [way for p in parts for way in ((p.capitalize(), p.upper()) if only_words else (p,))]
+    either = "|".join(re.escape(way) for way in sorted(ways, key=len, reverse=True))
+    last = rf"(?:\s+(?:{'|'.join(map(re.escape, initials))})\b)?" if initials else ""
+    shape = rf"\b(?:{either})(?:[\s,.^-]+(?:[A-Z]\.?[\s,]+)?(?:{either}))+\b{last}"
+    return re.compile(shape, 0 if only_words else re.IGNORECASE)

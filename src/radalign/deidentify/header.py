@@ -31,6 +31,7 @@ _DUMMIES: dict[str, Any] = {
     "PN": "ANON", "SH": "REMOVED", "ST": "Removed.", "UC": "REMOVED", "UT": "Removed.", "US": 0, "UL": 0,
     "SS": 0, "SL": 0, "FL": 0.0, "FD": 0.0, "OB": b"\0\0", "OW": b"\0\0", "UR": "about:blank",
 }  # fmt: skip
+_LENGTHS = {"LO": 64, "SH": 16}
 _NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "AdmissionID", "IssuerOfPatientID",
             "PatientTelephoneNumbers", "ReferringPhysicianTelephoneNumbers", "MedicalRecordLocator",
             "RequestedProcedureID", "PlacerOrderNumberImagingServiceRequest", "MilitaryRank",
@@ -174,7 +175,8 @@ class _Walk:
             )
             element.value = shifted or None
         elif element.VR in _TEXT_VRS and element.value:
-            cleaned = [scrub(str(v), self.outcome.known).text for v in _values(element.value)]
+            longest = _LENGTHS.get(element.VR)
+            cleaned = [scrub(str(v), self.outcome.known).text[:longest] for v in _values(element.value)]
             element.value = cleaned if len(cleaned) > 1 else cleaned[0]
             self.outcome.kept_text.add(element.keyword)
         elif element.VR not in _TEXT_VRS:

@@ -312,7 +312,7 @@ def _crop(picture: np.ndarray, box: Box) -> np.ndarray:
 
 
 def _with_room(box: Box, shape: tuple[int, ...]) -> Box:
-    """Room for the soft rim of letters; a line of text that comes near an edge goes on to it, cut letters too."""
+    """Room for the soft rim of letters; a line of text near an edge goes on to it, for letters cut there."""
     height = box.bottom - box.top
     room = box.grown(max(2, round(max(shape[:2]) / 400), height // 6), shape)
     left = 0 if room.left < height else room.left
@@ -321,7 +321,7 @@ def _with_room(box: Box, shape: tuple[int, ...]) -> Box:
 
 
 def _borders(image: np.ndarray, box: Box) -> Sequence[tuple[np.ndarray, np.ndarray]]:
-    """(border values, distance to it) for each side inside the image, broadcasting to [height, width]."""
+    """(border values, distance to it) for each side inside the image; both broadcast to [height, width]."""
     height, width = box.bottom - box.top, box.right - box.left
     down, right = np.mgrid[1 : height + 1, 1 : width + 1].astype(np.float64)
     rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)

@@ -1,0 +1,153 @@
+"""A folder: written, quarantined, resumed, audited."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.uid import RLELossless
+
+from radalign.deidentify.errors import DeidentifyError
+from radalign.deidentify.keys import Key, new_key
+from radalign.deidentify.pixels import clean_pixels
+from radalign.deidentify.plan import Plan, make_plan
+from radalign.deidentify.profile import Profile
+from radalign.deidentify.run import deidentify
+from radalign.images.burned_in import Mark
+
+
+class Reads:
+    """OCR that reads one thing everywhere."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def find(self, picture: np.ndarray) -> list[Mark]:
+        return []
+
+    def read(self, picture: np.ndarray) -> str:
+        return self.text
+
+
+def plan(folder: Path, reader: Reads | None = None, **more: object) -> Plan:
+    settings = {"profile": Profile(frozenset({"modified-dates", "descriptors"})), **more}
+    place = folder.parent
+    return Plan(
+        folder, place / "out", Key(bytes(range(32))), place / "ledger.jsonl", reader=reader, **settings
+    )
+
+
+def test_a_folder_is_deidentified_with_quarantine_and_audit(folder: Path) -> None:
+    audit = deidentify(plan(folder))
+    assert (len(audit.files), audit.quarantined.total(), audit.skipped) == (4, 2, 1)
+    assert any("No image in the file" in reason for reason in audit.quarantined)
+    out = sorted((folder.parent / "out").rglob("*.dcm"))
+    patients = {dcmread(f).PatientID for f in out}
+    assert len(out) == 3
+    assert len(patients) == 2
+    assert all(f.parent.parent.name in patients for f in out)
+    (report,) = (folder.parent / "out" / "text").iterdir()
+    assert report.read_text() == "[NAME], seen [DATE]. No effusion."
+    page = (folder.parent / "out" / "deidentification-audit.md").read_text()
+    assert "does not say that the files are anonymous" in page
+    assert "without OCR" in page
+    everything = page + (folder.parent / "out" / "deidentification-audit.json").read_text()
+    assert not [word for word in ("Doe", "Jane", "00123", "00777", "Hillside") if word in everything]
+
+
+def test_burned_in_text_is_masked_and_the_rest_untouched(folder: Path) -> None:
+    deidentify(plan(folder))
+    before = dcmread(folder / "MRN-00777" / "c" / "image.dcm").pixel_array
+    files = [dcmread(f) for f in (folder.parent / "out").rglob("*.dcm")]
+    for ds in files:
+        assert ds.pixel_array.max() < 4095 == before.max()
+        assert (ds.pixel_array == before)[40:].all()
+        assert "BurnedInAnnotation" not in ds  # nobody read it
+
+
+def test_safe_marks_stay_and_are_vouched_for_only_when_read(folder: Path) -> None:
+    audit = deidentify(plan(folder, Reads("PORTABLE")))
+    ds = dcmread(next((folder.parent / "out").rglob("*.dcm")))
+    assert ds.pixel_array.max() == 4095
+    assert ds.BurnedInAnnotation == "NO"
+    assert "113101" in [c.CodeValue for c in ds.DeidentificationMethodCodeSequence]
+    assert sum(f.masked for f in audit.files) == 0
+
+
+def test_pixels_may_be_left_alone_and_the_audit_says_so(folder: Path) -> None:
+    audit = deidentify(plan(folder, mask_pixels=False))
+    assert "neither searched nor masked" in audit.unchecked[0]
+    assert dcmread(next((folder.parent / "out").rglob("*.dcm"))).pixel_array.max() == 4095
+
+
+def test_a_second_run_does_nothing_again_and_a_new_file_is_added(folder: Path, make) -> None:
+    first = deidentify(plan(folder))
+    stamps = {f: f.stat().st_mtime_ns for f in (folder.parent / "out").rglob("*.dcm")}
+    make(SOPInstanceUID="1.2.3.0.2", StudyInstanceUID="1.2.3.0").save_as(
+        folder / "MRN-00123" / "late.dcm", enforce_file_format=True
+    )
+    seen = []
+    second = deidentify(plan(folder), lambda files, title: seen.extend(files) or files)
+    assert [f.name for f in seen] == ["late.dcm"]
+    assert len(second.files) == len(first.files) + 1
+    assert all(f.stat().st_mtime_ns == stamp for f, stamp in stamps.items())
+    studies = {f.parent for f in (folder.parent / "out").rglob("*.dcm")}
+    assert len(studies) == 3  # the late image joined its study
+
+
+def test_other_settings_do_not_mix_with_an_old_ledger(folder: Path) -> None:
+    deidentify(plan(folder))
+    with pytest.raises(DeidentifyError, match="another key or other settings"):
+        deidentify(plan(folder, profile=Profile(frozenset())))
+
+
+def test_the_secrets_never_lie_with_the_files(folder: Path) -> None:
+    place = folder.parent
+    with pytest.raises(DeidentifyError, match="names patients"):
+        Plan(folder, place / "out", Key(bytes(32)), place / "out" / "ledger", Profile(frozenset()))
+    with pytest.raises(DeidentifyError, match="would travel"):
+        make_plan(folder, place / "out", place / "out" / "key", make_key=True)
+    with pytest.raises(DeidentifyError, match="overlap"):
+        Plan(folder, folder / "out", Key(bytes(32)), place / "ledger", Profile(frozenset()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dates": "move"}, "use one of shift"),
+        ({"band": 0.7}, "up to 0.5"),
+        ({"ocr": "yes"}, "use one of auto"),
+        ({"retain": ["faces"]}, "Unknown options"),
+    ],
+)
+def test_bad_settings_are_refused(folder: Path, settings: dict, message: str) -> None:
+    new_key(folder.parent / "key")
+    with pytest.raises(DeidentifyError, match=message):
+        make_plan(folder, folder.parent / "out", folder.parent / "key", **settings)
+
+
+def test_compressed_pixels_keep_their_bytes_when_nothing_is_masked(make) -> None:
+    ds = make(text="")
+    ds.compress(RLELossless)
+    data = ds.PixelData
+    assert clean_pixels(ds, None).masked == 0
+    assert ds.PixelData == data
+    assert ds.file_meta.TransferSyntaxUID == RLELossless
+    marked = make()
+    marked.compress(RLELossless)
+    assert clean_pixels(marked, None).masked
+    assert marked.pixel_array.max() < 4095
+
+
+def test_pixels_that_cannot_be_decoded_are_quarantined_with_the_way_out(make) -> None:
+    ds = make()
+    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.70"
+    with pytest.raises(DeidentifyError, match=r"install radalign\[codecs\]"):
+        clean_pixels(ds, None)
+
+
+def test_an_identity_found_again_quarantines_the_file(folder: Path, make) -> None:
+    make(ViewPosition="DOE", SOPInstanceUID="1.2.9").save_as(folder / "odd.dcm", enforce_file_format=True)
+    audit = deidentify(plan(folder))
+    assert any("still found in ViewPosition" in reason for reason in audit.quarantined)
+    assert len(list((folder.parent / "out").rglob("*.dcm"))) == 3
