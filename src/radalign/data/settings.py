@@ -168,6 +168,10 @@ class TrainSettings(_Section):
     horizon_epochs: float = Field(
         0.0, ge=0, description="Epoch at which the cosine ends; 0 = epochs (ALTA uses 100)."
     )
+    anneal_to: Literal["epochs", "time"] = Field(
+        "epochs",
+        description="What ends the cosine: the horizon (repeats to the bit), or max_minutes if sooner.",
+    )
     final_lr_share: float = Field(
         0.0, ge=0, le=1, description="Share of the learning rate left where the cosine ends."
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from radalign.data.batches import StudyBatch
 from radalign.data.provenance import peak_memory_bytes
-from radalign.objectives.collapse import Collapse
+from radalign.objectives.collapse import Verdict, known_collapse
 from radalign.train.bar import Bar
 from radalign.train.card import model_card, write_card
 from radalign.train.checkpoint import Place, read_resume_point, save_system, write_resume_point
@@ -107,8 +107,8 @@ class Run:
             if stop in ("patience", "interrupt"):
                 self._save_point()
                 return stop
-            collapse = self._end_epoch(stop)
-            if fail_on_collapse and collapse is not None and collapse.verdict == "fail":
+            verdict = self._end_epoch(stop)
+            if fail_on_collapse and verdict == "fail":
                 return "collapse"
             if stop:
                 return stop
@@ -130,17 +130,17 @@ class Run:
                 self._save_point()
         return ""
 
-    def _end_epoch(self, stop: str) -> Collapse | None:
+    def _end_epoch(self, stop: str) -> Verdict:
         """Close an epoch, or its part when time is up: validate, keep systems, save the resume point."""
         place, settings = self.place, self.settings
         if place.batch >= len(self.data.train):
             place.epoch, place.batch = place.epoch + 1, 0
         due = place.epoch % settings.validate_every_epochs == 0 or place.epoch == settings.epochs
-        collapse = self._validate() if stop or due else None
+        verdict = self._validate() if stop or due else "fine"
         if not place.batch:
             place.epoch_sums = {}
         self._save_point()
-        return collapse
+        return verdict
 
     def _why_stop(self) -> str:
         limit_s = self.settings.max_minutes * 60
@@ -154,7 +154,9 @@ class Run:
 
     def _step(self, group: Sequence[StudyBatch], size: int) -> None:
         place = self.place
-        done = self._stepper.take(group, size, place.step)
+        limit_s = self.settings.max_minutes * 60
+        time_share = self._elapsed_s() / limit_s if limit_s else 0.0
+        done = self._stepper.take(group, size, place.step, time_share)
         place.step += 1
         speed = self._meter.step(sum(map(len, group)) * self.processes.count)
         for name, value in (*done.values.items(), ("steps", 1.0)):
@@ -166,8 +168,9 @@ class Run:
 
     # -- validation and keeping ----------------------------------------
 
-    def _validate(self) -> Collapse:
+    def _validate(self) -> Verdict:
         place, select = self.place, self.settings.select
+        before = known_collapse(place.last_numbers)
         with self._stepper.average.applied():
             numbers, collapse = validate(
                 self.system, self.data.validation.in_order(), self.processes.device, self.processes.autocast
@@ -177,8 +180,12 @@ class Run:
             if better:
                 place.best, place.best_epoch, place.best_numbers = numbers[select], place.epoch, numbers
             self._keep(better)
-        self._note_validation(numbers, collapse, better)
-        return collapse
+        verdict = collapse.verdict_after(before)
+        self._note_validation(numbers, verdict, better)
+        if verdict != "fine" and place.step:
+            self.collapse_sentence = collapse.sentence(verdict)
+            self._say(self.collapse_sentence)
+        return verdict
 
     def _keep(self, better: bool) -> None:
         if not self.processes.is_main:
@@ -188,7 +195,7 @@ class Run:
             save_system(self.system, self.out / "best", card)
         save_system(self.system, self.out / "last", card)
 
-    def _note_validation(self, numbers: dict[str, float], collapse: Collapse, better: bool) -> None:
+    def _note_validation(self, numbers: dict[str, float], verdict: Verdict, better: bool) -> None:
         place, select = self.place, self.settings.select
         sums = dict(place.epoch_sums)
         steps = sums.pop("steps", 0.0)
@@ -199,7 +206,7 @@ class Run:
             epoch=place.step / self.steps_per_epoch,
             best=better,
             train=means,
-            verdict=collapse.verdict,
+            verdict=verdict,
             **numbers,
         )
         self.processes.track({f"validate/{name}": value for name, value in numbers.items()}, place.step)
@@ -209,9 +216,6 @@ class Run:
             f"Epoch {place.step / self.steps_per_epoch:.2f}: {loss}{select} {numbers[select]:.4f}, "
             f"R@1 {numbers['r1']:.3f}, R@10 {numbers['r10']:.3f}{mark}"
         )
-        if collapse.verdict != "fine" and place.step:
-            self.collapse_sentence = collapse.sentence()
-            self._say(self.collapse_sentence)
 
     def _save_point(self) -> None:
         if self._log is None:

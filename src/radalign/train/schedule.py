@@ -7,13 +7,14 @@ import math
 from radalign.data.settings import TrainSettings
 
 
-def rate_share(step: int, steps_per_epoch: int, settings: TrainSettings) -> float:
+def rate_share(step: int, steps_per_epoch: int, settings: TrainSettings, time_share: float = 0.0) -> float:
     """Share of the base learning rate that a step uses.
 
     Args:
         step: Optimiser steps already taken.
         steps_per_epoch: Optimiser steps per epoch.
         settings: Warm-up, shape, horizon and what is left at the end.
+        time_share: Share of `max_minutes` that is used up; counts with `anneal_to = "time"` alone.
 
     Returns:
         In 0..1; the warm-up's first step already moves, its last one has the full rate.
@@ -34,4 +35,6 @@ def rate_share(step: int, steps_per_epoch: int, settings: TrainSettings) -> floa
         return 1.0
     horizon = round((settings.horizon_epochs or settings.epochs) * steps_per_epoch)
     done = min(1.0, (step - warmup) / max(1, horizon - warmup))
+    if settings.anneal_to == "time":
+        done = max(done, min(1.0, time_share))
     return settings.final_lr_share + (1 - settings.final_lr_share) * 0.5 * (1 + math.cos(math.pi * done))

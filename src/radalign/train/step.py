@@ -50,19 +50,20 @@ class Stepper:
             self._module, self._optimizer = processes.prepare(module, optimizer)
         self.average = WeightAverage(self.names, self.settings.average, self.settings.average_decay)
 
-    def take(self, group: Sequence[StudyBatch], size: int, step: int) -> StepResult:
+    def take(self, group: Sequence[StudyBatch], size: int, step: int, time_share: float = 0.0) -> StepResult:
         """One optimiser step over some batches.
 
         Args:
             group: The batches to accumulate.
             size: How many they are.
             step: Steps taken before.
+            time_share: Share of the time limit that is used up.
 
         Raises:
             TrainError: If the loss is not finite; the weights are still those before the step.
         """
         settings = self.settings
-        rate = self._set_rate(step)
+        rate = self._set_rate(rate_share(step, self.steps_per_epoch, settings, time_share))
         torch.manual_seed(step_seed(settings.seed, step, self.processes.rank))
         values: dict[str, float] = {}
         for number, batch in enumerate(group):
@@ -89,8 +90,7 @@ class Stepper:
             self.processes.backward(total / size)
         return values
 
-    def _set_rate(self, step: int) -> float:
-        share = rate_share(step, self.steps_per_epoch, self.settings)
+    def _set_rate(self, share: float) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = group["base_lr"] * share
         return share

@@ -48,6 +48,15 @@ def test_the_rate_warms_up_then_follows_half_a_cosine_to_the_end():
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
+def test_a_time_limit_can_end_the_cosine_but_only_when_asked():
+    how = {"epochs": 10, "warmup_epochs": 0, "max_minutes": 5}
+    by_time = TrainSettings(**how, anneal_to="time")
+    assert rate_share(1, 10, by_time, time_share=0.5) == pytest.approx(0.5)
+    assert rate_share(1, 10, by_time, time_share=1.2) == 0
+    assert rate_share(75, 10, by_time, time_share=0.5) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.75)))
+    assert rate_share(1, 10, TrainSettings(**how), time_share=0.5) > 0.99
+
+
 def test_a_horizon_beyond_the_end_leaves_a_high_rate():
     how = TrainSettings(epochs=30, warmup_epochs=10, horizon_epochs=100)
     assert rate_share(30, 1, how) == pytest.approx(0.5 * (1 + math.cos(math.pi * 20 / 90)))
