@@ -31,7 +31,7 @@ def reliability_plot(curves: Mapping[str, Mapping[str, Mapping[str, Any]]], path
             if finding in found:
                 _draw_curve(panel, found[finding], system, COLOURS[s % len(COLOURS)])
         panel.set_title(finding, fontsize=9)
-        panel.tick_params(labelsize=7)
+        panel.tick_params(labelsize=7, labelbottom=True)
     for panel in panels[len(findings) :]:
         panel.set_visible(False)
     _legend(figure, panels[0])

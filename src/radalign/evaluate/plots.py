@@ -37,6 +37,7 @@ def interval_plot(result: Result, path: str | Path) -> Path:
     panels = figure.subplots(len(tasks), 1, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0]
     for panel, task in zip(panels, tasks, strict=True):
         _draw_task(panel, result, task, rows[task])
+    _one_scale(list(panels))
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(
         handles, names, loc="outside lower center", ncols=min(3, len(names)), frameon=False, fontsize=8
@@ -55,9 +56,10 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def _metrics(result: Result, task: str) -> list[str]:
-    """Metrics of a task in 0..1, in order of appearance."""
+    """Metrics of a task whose values lie within -1..1, in order of appearance."""
     own = [m for m in result.measures if m.task == task and not m.group]
-    return list(dict.fromkeys(m.metric for m in own if "rank" not in m.metric))
+    large = {m.metric for m in own if abs(m.value) > 1}
+    return [c for c in dict.fromkeys(m.metric for m in own) if c not in large and "rank" not in c]
 
 
 def _draw_task(panel: Any, result: Result, task: str, metrics: Sequence[str]) -> None:
@@ -79,6 +81,13 @@ def _draw_task(panel: Any, result: Result, task: str, metrics: Sequence[str]) ->
     panel.grid(axis="x", color="#dddddd", linewidth=0.6)
     panel.set_axisbelow(True)
     panel.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _one_scale(panels: Sequence[Any]) -> None:
+    """The same horizontal axis everywhere, so that tasks can be compared by eye."""
+    limits = [panel.get_xlim() for panel in panels]
+    for panel in panels:
+        panel.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
 def _draw_system(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import platform
-import subprocess
 import time
 from collections.abc import Mapping
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "numpy", "pillow", "pydicom", "tokenizers", "accelerate")
+from radalign.data.provenance import peak_memory_bytes
+from radalign.data.provenance import provenance as made_by
 
 
 class Stopwatch:
@@ -46,18 +43,13 @@ def provenance(
         times_s: Name of a step to its wall time.
         device: Where the systems ran.
     """
-    return {
-        "radalign": _version("radalign"),
-        "commit": git_commit(Path(__file__).parent),
+    return made_by() | {
         "systems": {name: describe(system) for name, system in systems.items()},
         "manifest_sha256": manifest_sha256,
         "seeds": dict(seeds or {}),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
         "device": device,
         "wall_time_s": dict(times_s or {}),
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "peak_memory_bytes": peak_memory_bytes(),
     }
 
 
@@ -80,24 +72,3 @@ def sha256_of(text: str) -> str:
     'e3b0c442'
     """
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def git_commit(folder: Path) -> str:
-    """The commit of a source checkout, with `+changes` when files differ from it; "" outside of one."""
-    try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        return commit + ("+changes" if _git(folder, "status", "--porcelain", "--", ".") else "")
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
-    return done.stdout.strip()
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
