@@ -83,8 +83,9 @@ def loop_search(held, query, k, where, space):
         i: math.fsum(float(a) * float(b) for a, b in zip(s[key], query, strict=True)) for i, s in told.items()
     }
     order = sorted((i for i in told if passes(told[i]["row"], where)), key=lambda i: (-score[i], i))[:k]
-    others = len(told) - 1
-    below = [sum(s < score[i] for s in score.values()) for i in order]
+    counted = [s for i, s in score.items() if i not in where.exclude_studies]
+    others = len(counted) - 1
+    below = [sum(s < score[i] for s in counted) for i in order]
     return [(i, score[i], 100 * b / others if others else 100.0) for i, b in zip(order, below, strict=True)]
 
 

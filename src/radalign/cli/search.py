@@ -79,14 +79,12 @@ def _show(answer: Answer) -> None:
     for name in ("rank", "score", "above"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("study", overflow="fold")
-    table.add_column("labels", max_width=28)
-    table.add_column("report", ratio=1)
+    table.add_column("labels, report", ratio=1)
     for hit in answer.hits:
-        text = snippet(hit.row.report, answer.query.text)
-        cells = (hit.study_id, ", ".join(hit.row.present), text)
-        table.add_row(
-            str(hit.rank), f"{hit.score:.3f}", f"{hit.percentile:.1f} %", *(escape(cell) for cell in cells)
-        )
+        labels = f"[bold]{escape('; '.join(hit.row.present))}[/]\n" if hit.row.present else ""
+        text = labels + escape(snippet(hit.row.report, answer.query.text))
+        percentile = f"{hit.percentile:.1f} %"
+        table.add_row(str(hit.rank), f"{hit.score:.3f}", percentile, escape(hit.study_id), text)
     console = Console()
     console.print(table)
     console.print(answer.advice, style="dim", highlight=False)

@@ -34,7 +34,7 @@ class Filter:
         max_age_years: At most this old.
         sources: One of these.
         splits: One of these.
-        exclude_studies: Study ids that must not answer.
+        exclude_studies: Study ids that must not answer, nor count in percentiles (what was asked with).
         exclude_patients: Patients whose studies must not answer.
 
     >>> Filter(labels=("Edema",)).is_empty, Filter().is_empty
@@ -78,6 +78,12 @@ class Filter:
         masks = [np.zeros(0, bool), *(self._allowed(batch) for batch in table.to_batches())]
         return np.asarray(np.concatenate(masks), bool)
 
+    def counted(self, table: pa.Table) -> np.ndarray:
+        """Which rows count in percentiles: all but `exclude_studies`; bool [N]."""
+        if not self.exclude_studies:
+            return np.ones(table.num_rows, bool)
+        return ~_is_in(table.column("study_id"), self.exclude_studies)
+
     def _allowed(self, batch: pa.RecordBatch) -> np.ndarray:
         mask = np.ones(batch.num_rows, bool)
         for view in self.views:
@@ -104,12 +110,12 @@ class Filter:
         return np.asarray((age >= low) & (age <= high))  # unknown is NaN, which is neither
 
 
-def _is_in(column: pa.Array, values: Iterable[str]) -> np.ndarray:
+def _is_in(column: pa.Array | pa.ChunkedArray, values: Iterable[str]) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     found = pc.is_in(column, value_set=pa.array(list(values), pa.string()))
-    return np.asarray(found.to_numpy(zero_copy_only=False), bool)
+    return np.array(found, bool)
 
 
 def _any_listed(column: pa.Array, values: Iterable[str]) -> np.ndarray:

@@ -72,18 +72,19 @@ def fused_search(
         wording = bm25(words, table.column("report"))
         opinions["words"] = np.where(wording > 0, wording, np.nan)
     fused = fuse(opinions, weights)
-    allowed = (where or Filter()).resolve(table).allowed(table)
-    return _best(table, fused, allowed, k)
+    where = (where or Filter()).resolve(table)
+    return _best(table, fused, where.allowed(table), where.counted(table), k)
 
 
-def _best(table: pa.Table, fused: np.ndarray, allowed: np.ndarray, k: int) -> list[Hit]:
+def _best(table: pa.Table, fused: np.ndarray, allowed: np.ndarray, counted: np.ndarray, k: int) -> list[Hit]:
     ids = np.array(table.column("study_id").to_pylist(), dtype=object)
     chosen = np.flatnonzero(allowed)
     order = chosen[np.lexsort((ids[chosen], -fused[chosen]))][:k]
-    ascending, others = np.sort(fused), max(len(fused) - 1, 1)
+    ascending = np.sort(fused[counted])
+    others = len(ascending) - 1
     below = np.searchsorted(ascending, fused[order], side="left")
     rows = rows_at(table, order)
     return [
-        Hit(row.study_id, i, float(fused[p]), 100.0 * b / others if len(fused) > 1 else 100.0, row)
+        Hit(row.study_id, i, float(fused[p]), 100.0 * b / others if others else 100.0, row)
         for i, (row, p, b) in enumerate(zip(rows, order.tolist(), below.tolist(), strict=True), start=1)
     ]

@@ -61,7 +61,8 @@ class Hit:
         study_id: Which study.
         rank: 1 for the best of this search.
         score: Cosine with the query (of a fused search: the fused score).
-        percentile: Percent of the index's other studies that score lower, whatever the filter.
+        percentile: Percent of the index's other studies that score lower, whatever the filter; what was asked
+            with (`Filter.exclude_studies`) does not count.
         row: What the index knows about the study.
     """
 
@@ -285,6 +286,6 @@ def check_vectors(vectors: np.ndarray, width: int, what: str) -> np.ndarray:
     if len(wrong):
         raise SearchError(
             f"The {what} vector {wrong[0]} has length {length[wrong[0]]:.4g} instead of 1; "
-            "divide vectors by their length. A system that gives such vectors was not trained: train it first."
+            "divide vectors by their length. A system that gives such vectors was never trained."
         )
     return array

@@ -229,7 +229,7 @@ def write_sheet(
 
 
 def _caption(row: Row, query: str) -> str:
-    lines = [row.study_id, ", ".join(row.present), snippet(row.report, query)]
+    lines = [row.study_id, "; ".join(row.present), snippet(row.report, query)]
     return "\n".join(line for line in lines if line)
 
 

@@ -41,6 +41,8 @@ def test_an_image_finds_its_like(index, toy, tmp_path):
 
 def test_a_study_needs_no_system_and_never_finds_itself(index):
     assert found(ask(index, Query(study_id="g1"), never)) == ["g2", "g3", "g4"]
+    assert ask(index, Query(study_id="g1"), never, k=1).hits[0].percentile == 100
+    assert ask(index, Query(study_id="g1"), never, k=1, look_in="all").hits[0].percentile == 100
     answer = ask(index, Query(study_id="g1"), never, look_in="reports", other_patients=True)
     assert found(answer) == ["g3"], "g2 is the same patient's, g4 has no report"
     assert answer.asked.study_id == "g1"

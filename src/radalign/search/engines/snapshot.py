@@ -73,6 +73,8 @@ class Snapshot:
     def search(self, queries: np.ndarray, k: int, where: Filter | None, space: Space) -> list[list[Hit]]:
         """The k best of every query [Q, E], with their rows."""
         live = self.candidates(space)
+        if where is not None:
+            live = live & where.counted(self.table)
         allowed = live if where is None or where.is_empty else live & self.allowed(where)
         others = max(int(live.sum()) - 1, 1)
         answers = []
