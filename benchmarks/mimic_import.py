@@ -3,7 +3,7 @@
     python benchmarks/mimic_import.py [--studies 100000] [--out results.json]
 
 A tree with PhysioNet's names is simulated: gzipped metadata, split and label tables, reports in a zip, and
-empty image files (a large set is checked for existence, not decoded). The import runs in a process of its own,
+empty image files (a large set is checked for existence, not decoded). The import runs in its own process,
 on a quarter, on half and on all of the studies. The bar for 100,000 studies is 2 minutes and 1 GiB.
 """
 

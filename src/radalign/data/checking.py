@@ -1,11 +1,11 @@
-"""Are the images there, and do they decode? Counted and listed per image, in parallel."""
+"""Are the images there, and do they decode? Counted and listed per image, in parallel, with fingerprints."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from multiprocessing import get_context
@@ -27,6 +27,19 @@ _CHUNK = 64
 _WORTH_PROCESSES = 512
 
 
+@dataclass(frozen=True)
+class ImageCheck:
+    """What looking at one image gave.
+
+    Args:
+        fault: Why it cannot be used, as (reason, sentence); None when it can.
+        fingerprint: See `radalign.images.fingerprint`; b"" when the image was not decoded.
+    """
+
+    fault: tuple[str, str] | None = None
+    fingerprint: bytes = b""
+
+
 def check_images(
     studies: Iterable[Study],
     root: Path,
@@ -34,7 +47,7 @@ def check_images(
     check: Check = "decode",
     workers: int = 1,
     progress: Progress | None = None,
-) -> list[Study]:
+) -> tuple[list[Study], dict[str, bytes]]:
     """Leave out the views whose image is missing or unreadable, then the studies without a view.
 
     Args:
@@ -44,42 +57,46 @@ def check_images(
         check: `decode` reads every image; `exists` only looks for the files; `none` trusts the table.
         workers: Processes for decoding; 1 = this one.
         progress: Wraps the loop over images, for a progress bar.
+
+    Returns:
+        The studies left, and the fingerprint of each image that was decoded.
     """
     studies = list(studies)
     paths = [view.path for study in studies for view in study.views]
-    faults = _faults(paths, root, check, workers, progress)
-    return [kept for study in studies if (kept := _without(study, faults, flow)) is not None]
+    checks = _checks(paths, root, check, workers, progress)
+    kept = [left for study in studies if (left := _without(study, checks, flow)) is not None]
+    return kept, {path: done.fingerprint for path, done in checks.items() if done.fault is None}
 
 
-def image_fault(path: str, root: Path) -> tuple[str, str] | None:
-    """Why an image cannot be used, as (reason, sentence); None when it decodes."""
+def check_image(path: str, root: Path) -> ImageCheck:
+    """Decode one image, or say why it cannot be."""
+    from radalign.images.fingerprint import fingerprint
     from radalign.images.read import read_image
 
     if not (root / path).is_file():
-        return MISSING, path
+        return ImageCheck((MISSING, path))
     try:
-        read_image(root / path)
+        return ImageCheck(None, fingerprint(read_image(root / path)))
     except ImageError as error:
-        return UNREADABLE, str(error).replace(f"{root}{os.sep}", "")
-    return None
+        return ImageCheck((UNREADABLE, str(error).replace(f"{root}{os.sep}", "")))
 
 
-def _faults(
+def _checks(
     paths: Sequence[str], root: Path, check: Check, workers: int, progress: Progress | None
-) -> dict[str, tuple[str, str]]:
+) -> dict[str, ImageCheck]:
     if check == "none":
         return {}
     if check == "exists":
         listed = _Listing(root)
-        return {path: (MISSING, path) for path in paths if path not in listed}
+        return {path: ImageCheck((MISSING, path)) for path in paths if path not in listed}
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
     found = _in_processes if workers > 1 and len(paths) >= _WORTH_PROCESSES else _in_this_process
-    results = found(partial(_chunk_faults, root=root), chunks, workers, progress)
+    results = found(partial(_check_chunk, root=root), chunks, workers, progress)
     return dict(chain.from_iterable(results))
 
 
-def _chunk_faults(paths: Sequence[str], root: Path) -> list[tuple[str, tuple[str, str]]]:
-    return [(path, fault) for path in paths if (fault := image_fault(path, root)) is not None]
+def _check_chunk(paths: Sequence[str], root: Path) -> list[tuple[str, ImageCheck]]:
+    return [(path, check_image(path, root)) for path in paths]
 
 
 def _in_this_process(
@@ -120,12 +137,12 @@ class _Listing:
         return name in self.names[folder]
 
 
-def _without(study: Study, faults: dict[str, tuple[str, str]], flow: ExclusionFlow) -> Study | None:
+def _without(study: Study, checks: dict[str, ImageCheck], flow: ExclusionFlow) -> Study | None:
     views: list[View] = []
     for view in study.views:
-        if view.path in faults:
-            reason, sentence = faults[view.path]
-            flow.drop(reason, images=1, example=sentence)
+        fault = checks[view.path].fault if view.path in checks else None
+        if fault is not None:
+            flow.drop(fault[0], images=1, example=fault[1])
         else:
             views.append(view)
     if not views:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from radalign.data.checking import Progress, check_images
+from radalign.data.duplicates import Copy, find_copies, note_copies, refuse_leaks
 from radalign.data.exclusions import ExclusionFlow
 from radalign.data.priors import link_priors
 from radalign.data.sources import find_source
@@ -61,6 +62,7 @@ def import_source(
 
     Raises:
         SourceError: If the folder is not laid out as expected, or nothing usable is in it.
+        LeakError: If the source's own split has copies of one image in two parts.
     """
     settings, source, folder = settings or ImportSettings(), find_source(name), Path(folder)
     if not folder.exists():
@@ -68,9 +70,13 @@ def import_source(
     flow = ExclusionFlow(source.name)
     root = source.root(folder, settings.options)
     studies: Iterable[Study] = _unique(source.read(folder, flow, settings.options), flow)
-    studies = check_images(studies, root, flow, settings.check or source.check, settings.workers, progress)
+    check = settings.check or source.check
+    studies, fingerprints = check_images(studies, root, flow, check, settings.workers, progress)
     studies = _with_reports(_link(studies, source, flow), settings.reports, flow)
-    studies = _split(studies, settings)
+    copies = find_copies(studies, fingerprints)
+    note_copies(copies, flow)
+    studies = _split(studies, settings, copies)
+    refuse_leaks(studies, copies)
     flow.keep(studies)
     if not studies:
         raise SourceError(_nothing(folder, source, flow))
@@ -121,13 +127,13 @@ def _forget_lost_priors(studies: list[Study], flow: ExclusionFlow) -> list[Study
     return [replace(study, prior_study_id="") if study.id in lost else study for study in studies]
 
 
-def _split(studies: list[Study], settings: ImportSettings) -> list[Study]:
+def _split(studies: list[Study], settings: ImportSettings, copies: list[Copy]) -> list[Study]:
     if settings.split == "none":
         return [replace(study, split="") if study.split else study for study in studies]
-    if settings.split == "auto":
-        has_own = any(study.split for study in studies)
-        return studies if has_own else split_studies(studies, DEFAULT_SHARES, settings.seed)
-    return split_studies(studies, parse_shares(settings.split), settings.seed)
+    if settings.split == "auto" and any(study.split for study in studies):
+        return studies
+    shares = DEFAULT_SHARES if settings.split == "auto" else parse_shares(settings.split)
+    return split_studies(studies, shares, settings.seed, together=[copy.patients for copy in copies])
 
 
 def _note_views(studies: list[Study], flow: ExclusionFlow) -> None:

@@ -29,7 +29,10 @@ def parse_shares(text: str) -> tuple[float, float, float]:
 
 
 def split_patients(
-    patient_ids: Iterable[str], shares: tuple[float, float, float] = DEFAULT_SHARES, seed: int = 0
+    patient_ids: Iterable[str],
+    shares: tuple[float, float, float] = DEFAULT_SHARES,
+    seed: int = 0,
+    together: Iterable[tuple[str, str]] = (),
 ) -> dict[str, str]:
     """Give every patient a split: patients are sorted by SHA-256 of `seed:patient` and cut at the shares.
 
@@ -37,25 +40,57 @@ def split_patients(
         patient_ids: Any order, repeats allowed.
         shares: Percent of the patients in train, validate and test.
         seed: Another seed gives another split.
+        together: Pairs of patients that must not be parted; they go where the first of them by name goes.
 
     >>> from collections import Counter
     >>> Counter(split_patients(map(str, range(100))).values()).most_common()
     [('train', 70), ('test', 20), ('validate', 10)]
     """
-    ranked = sorted(set(patient_ids), key=lambda p: hashlib.sha256(f"{seed}:{p}".encode()).digest())
+    leader = _leaders(together)
+    groups: dict[str, list[str]] = {}
+    for patient in sorted(set(patient_ids)):
+        groups.setdefault(leader.get(patient, patient), []).append(patient)
+    ranked = sorted(groups, key=lambda p: hashlib.sha256(f"{seed}:{p}".encode()).digest())
     first = round(len(ranked) * shares[0] / 100)
     second = round(len(ranked) * (shares[0] + shares[1]) / 100)
     parts = (ranked[:first], ranked[first:second], ranked[second:])
-    return {patient: name for name, part in zip(SPLITS, parts, strict=True) for patient in part}
+    return {
+        patient: name
+        for name, part in zip(SPLITS, parts, strict=True)
+        for group in part
+        for patient in groups[group]
+    }
+
+
+def _leaders(together: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Patient to the first by name of all patients it is tied to (union-find).
+
+    >>> _leaders([("c", "b"), ("b", "a"), ("x", "y")])
+    {'c': 'a', 'b': 'a', 'a': 'a', 'x': 'x', 'y': 'x'}
+    """
+    parent: dict[str, str] = {}
+
+    def top(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    for one, other in together:
+        first, second = sorted((top(one), top(other)))
+        parent[second] = first
+    return {name: top(name) for name in parent}
 
 
 def split_studies(
-    studies: Iterable[Study], shares: tuple[float, float, float] = DEFAULT_SHARES, seed: int = 0
+    studies: Iterable[Study],
+    shares: tuple[float, float, float] = DEFAULT_SHARES,
+    seed: int = 0,
+    together: Iterable[tuple[str, str]] = (),
 ) -> list[Study]:
-    """Copies of the studies with their patient's split.
+    """Copies of the studies with their patient's split; see `split_patients`.
 
     >>> [s.split for s in split_studies([Study("a", "p"), Study("b", "p")], (100, 0, 0))]
     ['train', 'train']
     """
     studies = list(studies)
-    return with_split(studies, split_patients((s.patient_id for s in studies), shares, seed))
+    return with_split(studies, split_patients((s.patient_id for s in studies), shares, seed, together))

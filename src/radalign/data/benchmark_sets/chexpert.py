@@ -1,0 +1,191 @@
+"""CheXpert 5x200 and 8x200, drawn from CheXpert's own train.csv by their published rules.
+
+Both take frontal training images with exactly one label present and every other label of the rule absent or
+not mentioned, and draw a number per class. Neither rule came with a seed: every group drew its own list. So
+here the seed is an argument, and the hash of the list goes into every result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from radalign.data.benchmark_sets.built import BenchmarkError, BenchmarkList, Built, write_table
+from radalign.data.sources.chexpert import home_folder, split_path
+from radalign.data.sources.csv_rows import Row, read_csv
+from radalign.data.sources.labels import CHEXPERT, label_value
+
+FIVE = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
+EIGHT = ("No Finding", "Cardiomegaly", "Edema", "Pneumonia", "Atelectasis", "Pneumothorax",
+         "Pleural Effusion", "Fracture")  # fmt: skip
+COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *CHEXPERT)
+IMPRESSION = "Report Impression"
+# GLoRIA's rule looks at every label but this one.
+_UNCHECKED = "No Finding"
+
+
+def build_5x200(
+    folder: Path, out: Path, seed: int = 0, reports: Path | None = None, per_class: int = 200
+) -> Built:
+    """Draw 5x200: 200 images of each of five classes, in five blocks.
+
+    Args:
+        folder: CheXpert's folder with train.csv.
+        out: Where chexpert_5x200.csv goes.
+        seed: Of the draw; each class is drawn as pandas' `sample(n, random_state=seed)` draws it, so that
+            seed 0 draws as MGCA does.
+        reports: The table of CheXpert Plus, for the impressions; then only studies with one are drawn.
+        per_class: 200 in the published set.
+
+    Raises:
+        BenchmarkError: If a class has too few images.
+
+    References:
+        Huang et al., GLoRIA, ICCV 2021 (`preprocess_chexpert_5x200_data`); Wang et al., MGCA, NeurIPS 2022.
+    """
+    rows = _frontal_rows(folder)
+    if reports is not None:
+        rows = _with_impressions(rows, reports)
+    columns = (*COLUMNS, IMPRESSION)
+    names = [name for name in CHEXPERT if name != _UNCHECKED]
+    chosen = [row for cls in FIVE for row in _draw(_only(rows, cls, names), cls, per_class, seed)]
+    path = write_table(out / "chexpert_5x200.csv", columns, [_filled(row) for row in chosen])
+    classes = [cls for cls in FIVE for _ in range(per_class)]
+    notes = () if reports else ("No reports were given, so the column of impressions is empty.",)
+    return Built("chexpert-5x200", (_list("images", chosen, classes),), seed, (path,), notes)
+
+
+def build_8x200(
+    folder: Path, out: Path, seed: int = 0, queries_per_class: int = 10, candidates_per_class: int = 200
+) -> Built:
+    """Draw 8x200: 10 query images and 200 candidates of each of eight classes, never of the same patient.
+
+    In the published lists six query patients are also candidates; here a patient is in one of the two only.
+
+    Args:
+        folder: CheXpert's folder with train.csv.
+        out: Gets `image-retrieval/query.csv` and `image-retrieval/candidate.csv`; text queries are the
+            reader's.
+        seed: Of the draw.
+        queries_per_class: 10 in the published set.
+        candidates_per_class: 200 in the published set.
+
+    Raises:
+        BenchmarkError: If a class has too few images.
+
+    References:
+        Zhang et al., ConVIRT, MLHC 2022, section 4.4 and its data release.
+    """
+    rows = _frontal_rows(folder)
+    queries: list[Row] = []
+    for cls in EIGHT:
+        queries += _draw(_only(rows, cls, CHEXPERT), cls, queries_per_class, seed)
+    taken = {_patient(row) for row in queries}
+    rest = [row for row in rows if _patient(row) not in taken]
+    candidates = [
+        row for cls in EIGHT for row in _draw(_only(rest, cls, CHEXPERT), cls, candidates_per_class, seed)
+    ]
+    query_classes = [cls for cls in EIGHT for _ in range(queries_per_class)]
+    candidate_classes = [cls for cls in EIGHT for _ in range(candidates_per_class)]
+    place = out / "image-retrieval"
+    pairs = [{"Variable": cls, "Path": row["Path"]} for cls, row in zip(query_classes, queries, strict=True)]
+    files = (
+        write_table(place / "query.csv", ("Variable", "Path"), pairs),
+        write_table(place / "candidate.csv", COLUMNS, [_filled(row) for row in candidates]),
+    )
+    lists = (_list("queries", queries, query_classes), _list("candidates", candidates, candidate_classes))
+    notes = (
+        "Text queries are not drawn; write text-retrieval/query.csv (Variable, Text), or take ConVIRT's.",
+    )
+    return Built("chexpert-8x200", lists, seed, files, notes)
+
+
+def published_8x200(folder: Path) -> Built:
+    """Read ConVIRT's own lists, check their labels, and say how many patients are in two of them.
+
+    Args:
+        folder: The folder `image-retrieval` and `text-retrieval` of the release are in.
+
+    Raises:
+        BenchmarkError: If a candidate has not exactly one label present.
+    """
+    queries = list(read_csv(folder / "image-retrieval" / "query.csv", needs=["Variable", "Path"]))
+    rows = list(read_csv(folder / "image-retrieval" / "candidate.csv", needs=["Path", *CHEXPERT]))
+    lists = [
+        _list("queries", queries, [row["Variable"] for row in queries]),
+        _list("candidates", rows, [_single(row) for row in rows]),
+    ]
+    texts = folder / "text-retrieval" / "query.csv"
+    if texts.is_file():
+        cells = list(read_csv(texts, needs=["Variable", "Text"]))
+        items, classes = (tuple(row[name] for row in cells) for name in ("Text", "Variable"))
+        lists.append(BenchmarkList("text queries", items, classes, ("",) * len(cells)))
+    return Built("chexpert-8x200", tuple(lists), None)
+
+
+def _frontal_rows(folder: Path) -> list[Row]:
+    table = home_folder(folder) / "train.csv"
+    rows = read_csv(table, needs=["Path", "Frontal/Lateral", *CHEXPERT])
+    return [row for row in rows if row["Frontal/Lateral"] == "Frontal"]
+
+
+def _only(rows: Iterable[Row], cls: str, names: Iterable[str]) -> list[Row]:
+    """The rows where `cls` is the only label of `names` that is present or unsure."""
+    names = list(names)
+    return [
+        row
+        for row in rows
+        if all((label_value(row[name]) or 0) == int(name == cls) for name in names)
+        and label_value(row[cls]) == 1
+    ]
+
+
+def _draw(rows: Sequence[Row], cls: str, count: int, seed: int) -> list[Row]:
+    """`count` rows as pandas' DataFrame.sample(count, random_state=seed) orders them."""
+    if len(rows) < count:
+        raise BenchmarkError(
+            f"Only {len(rows)} images have {cls} as their one label and {count} are needed; "
+            "use all of train.csv."
+        )
+    order = np.random.RandomState(seed).permutation(len(rows))[:count]
+    return [rows[index] for index in order]
+
+
+def _with_impressions(rows: Iterable[Row], table: Path) -> list[Row]:
+    texts = {
+        _key(row["path_to_image"]): row["section_impression"]
+        for row in read_csv(table, needs=["path_to_image", "section_impression"])
+    }
+    return [row | {IMPRESSION: text} for row in rows if (text := texts.get(_key(row["Path"]), ""))]
+
+
+def _key(path: str) -> str:
+    parts = split_path(path)
+    return (parts[0] if parts else path).rpartition(".")[0]
+
+
+def _filled(row: Row) -> Mapping[str, object]:
+    """Blank labels as 0.0, as the published files have them."""
+    return row | {name: float(label_value(row[name]) or 0) for name in CHEXPERT}
+
+
+def _list(name: str, rows: Sequence[Row], classes: Sequence[str]) -> BenchmarkList:
+    return BenchmarkList(
+        name, tuple(r["Path"] for r in rows), tuple(classes), tuple(_patient(r) for r in rows)
+    )
+
+
+def _patient(row: Row) -> str:
+    parts = split_path(row["Path"])
+    return parts[1] if parts else ""
+
+
+def _single(row: Row) -> str:
+    present = [name for name in CHEXPERT if label_value(row[name]) == 1]
+    if len(present) != 1:
+        raise BenchmarkError(
+            f"The candidate {row['Path']} has {len(present)} labels; 8x200 needs exactly one."
+        )
+    return present[0]
