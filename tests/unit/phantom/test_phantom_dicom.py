@@ -19,11 +19,12 @@ from radalign.data.phantom.render import render
 NEEDED = (
     "PatientName PatientID PatientBirthDate PatientSex StudyInstanceUID StudyDate StudyTime StudyID "
     "ReferringPhysicianName AccessionNumber Modality SeriesInstanceUID SeriesNumber Laterality "
-    "Manufacturer PresentationIntentType InstanceNumber PatientOrientation ContentDate ContentTime ImageType "
-    "Rows Columns SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit PixelRepresentation "
-    "PixelData ImageLaterality AnatomicRegionSequence PixelIntensityRelationship PixelIntensityRelationshipSign "
-    "RescaleIntercept RescaleSlope RescaleType PresentationLUTShape LossyImageCompression BurnedInAnnotation "
-    "DetectorType ImagerPixelSpacing WindowCenter WindowWidth AcquisitionContextSequence SOPClassUID "
+    "Manufacturer PresentationIntentType InstanceNumber PatientOrientation ContentDate ContentTime "
+    "ImageType Rows Columns SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored "
+    "HighBit PixelRepresentation PixelData ImageLaterality AnatomicRegionSequence "
+    "PixelIntensityRelationship PixelIntensityRelationshipSign RescaleIntercept RescaleSlope "
+    "RescaleType PresentationLUTShape LossyImageCompression BurnedInAnnotation DetectorType "
+    "ImagerPixelSpacing WindowCenter WindowWidth AcquisitionContextSequence SOPClassUID "
     "SOPInstanceUID ViewPosition BodyPartExamined"
 )
 

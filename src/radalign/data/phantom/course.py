@@ -118,10 +118,11 @@ def _location(name: str, side: str, rng: np.random.Generator) -> str:
 
 def _joined(placed: tuple[Placed, ...], new: Placed) -> tuple[Placed, ...]:
     """The findings with one more, unless another hides it or the two exclude each other."""
-    return placed if any(_conflict(p, new) for p in placed) else (*placed, new)
+    return placed if any(conflict(p, new) for p in placed) else (*placed, new)
 
 
-def _conflict(old: Placed, new: Placed) -> bool:
+def conflict(old: Placed, new: Placed) -> bool:
+    """Whether two findings exclude each other, or one would hide the other."""
     if old.name == new.name:
         return True
     if old.name in DEVICES or new.name in DEVICES or not set(old.sides) & set(new.sides):
@@ -145,7 +146,7 @@ def evolve(placed: tuple[Placed, ...], rng: np.random.Generator) -> tuple[Placed
     now: tuple[Placed, ...] = ()
     for p in (p for p in placed if p.is_present):
         changed = _changed(p, rng)
-        hides = changed.is_present and any(_conflict(changed, q) for q in placed if q.name != p.name)
+        hides = changed.is_present and any(conflict(changed, q) for q in placed if q.name != p.name)
         now = (*now, replace(p, change="stable") if hides else changed)
     if rng.random() < (0.35 if placed else 0.5):
         names = list(CHANCES)

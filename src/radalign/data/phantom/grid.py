@@ -46,8 +46,8 @@ def box(center_mm: tuple[float, float, float], reach_mm: tuple[float, float, flo
         center_mm: (x, y, z).
         reach_mm: Half of the block's extent, (x, y, z).
 
-    >>> box((0, 0, 0), (8, 8, 8)).x.round(1).tolist()
-    [[[-5.6, -1.9, 1.9, 5.6]]]
+    >>> box((0, 0, 0), (4, 4, 4)).x.tolist()
+    [[[-1.875, 1.875]]]
     """
     (cx, cy, cz), (rx, ry, rz) = center_mm, reach_mm
     in_x, in_y, in_z = _span(X_MM, cx, rx), _span(Y_MM, cy, ry), _span(-Z_MM, -cz, rz)

@@ -30,6 +30,8 @@ from radalign.study import Manifest, Study, View
 
 MANIFEST, SETTINGS, IMAGES = "manifest.parquet", "simulation.json", "images"
 LICENCE = "CC0-1.0"
+VERSION = 1
+"""Raised whenever the same seed gives other pixels or words, so that no folder mixes two phantoms."""
 _PATIENTS_PER_TASK, _SMALLEST_FOR_POOL = 8, 64
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
@@ -126,6 +128,20 @@ def studies_per_patient(settings: Settings, studies: int) -> list[int]:
     return counts
 
 
+def case_of(study: Study) -> Case:
+    """The case that a simulated study of a manifest was made from.
+
+    Raises:
+        SimulationError: If the study is not simulated.
+    """
+    extra = study.extra
+    if "phantom_seed" not in extra:
+        raise SimulationError(f"Study {study.id!r} is not simulated; take one from `radalign data simulate`.")
+    seed, patient, visit = (int(extra[f"phantom_{key}"]) for key in ("seed", "patient", "visit"))
+    shares = float(extra["phantom_priors"]), float(extra["phantom_laterals"])
+    return patient_cases(seed, patient, *shares)[visit]
+
+
 def study_of(case: Case, settings: Settings) -> Study:
     """The manifest's row of a case; images are named whether or not they exist yet."""
     photometry = settings.file_format.photometry if settings.file_format.name == "dicom" else None
@@ -195,7 +211,8 @@ def _claim(out: Path, settings: Settings) -> None:
     Raises:
         SimulationError: If it holds another simulation or something else.
     """
-    mine, note = json.dumps(asdict(settings), indent=2, sort_keys=True), out / SETTINGS
+    mine = json.dumps(asdict(settings) | {"phantom": VERSION}, indent=2, sort_keys=True)
+    note = out / SETTINGS
     if note.is_file():
         if note.read_text(encoding="utf-8") != mine:
             raise SimulationError(

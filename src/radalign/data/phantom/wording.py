@@ -90,6 +90,16 @@ def statement(p: Placed, number: int = 0) -> str:
     return fill(options[number % len(options)], slots(p, None))
 
 
+def denial(name: str, number: int = 0) -> str:
+    """A plain sentence that a finding is not there, always the same for the same number.
+
+    >>> denial("Effusion"), denial("Endotracheal tube", 1)
+    ('No pleural effusion.', 'There is no endotracheal tube.')
+    """
+    template = phrases()["negative"]["one"]
+    return fill(template[number % len(template)], {"list": phrases()[name]["absent"][0]})
+
+
 def enumerate_words(words: list[str], last: str = "or") -> str:
     """A list in words.
 
