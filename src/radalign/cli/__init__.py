@@ -1,31 +1,39 @@
 """The command line: one file per verb, no logic of its own, nothing heavy imported until a verb runs.
 
-A verb is a function with typed options in `cli/<verb>.py`; a family of verbs is a typer app there. Errors
-that a user can
-mend are sentences on stderr and exit code 2.
+A verb is a function with typed options in `cli/<verb>.py`; a family of verbs is a typer app there. Errors that a user
+can mend are sentences on stderr and exit code 2.
 """
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import NamedTuple
 
 import typer
 
-# verb -> "module:attribute". A function is a verb, a typer app is a family of verbs.
+
+class Verb(NamedTuple):
+    """Where a verb lives in this package (`module:attribute`), and its line in the overview."""
+
+    home: str
+    line: str
+
+
 VERBS = {
-    "data": "data:app",
-    "train": "train:train",
-    "evaluate": "evaluate:evaluate",
-    "index": "index:index",
-    "search": "search:search",
-    "recipes": "recipes:recipes",
-    "report": "report:app",
+    "data": Verb("data:app", "Studies into one manifest: import, simulate, show, split."),
+    "train": Verb("train:train", "Train a system: adapters on frozen encoders, resumable after a kill."),
+    "evaluate": Verb("evaluate:evaluate", "Evaluate a trained system: numbers with intervals."),
+    "index": Verb("index:index", "Bring an index up to date with a manifest."),
+    "search": Verb("search:search", "Find studies by words, by image or by study."),
+    "recipes": Verb("recipes:recipes", "List the packaged recipes, or print one in full."),
+    "report": Verb("report:app", "Reports: cut into sections, cleaned, read for findings."),
+    "deidentify": Verb("deidentify:deidentify", "Take identities out of a folder of DICOM files."),
 }
 
 
-def build_app() -> typer.Typer:
-    """Assemble the command line from `VERBS`."""
+def build_app(wanted: str = "") -> typer.Typer:
+    """Assemble the command line; only the wanted verb is imported, the others are lines of the overview."""
     app = typer.Typer(
         help="Align radiographs with radiology reports: import, train, evaluate, index, search.",
         no_args_is_help=True,
@@ -33,29 +41,34 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for verb, home in VERBS.items():
-        module, _, attribute = home.partition(":")
+    for name, verb in VERBS.items():
+        if name != wanted:
+            app.command(name, help=verb.line)(_not_imported)
+            continue
+        module, _, attribute = verb.home.partition(":")
         command = getattr(import_module(f"radalign.cli.{module}"), attribute)
         if isinstance(command, typer.Typer):
-            app.add_typer(command, name=verb)
+            app.add_typer(command, name=name)
         else:
-            app.command(verb)(command)
+            app.command(name)(command)
     return app
 
 
 def main() -> None:
     """Run a verb; a mendable error becomes one sentence and exit code 2."""
+    wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     try:
-        build_app()()
+        build_app(wanted)()
     except (ValueError, OSError) as error:
         from rich.console import Console
+        from rich.text import Text
 
-        Console(stderr=True).print(
-            f"[bold red]radalign:[/] {error}", highlight=False, markup=True, soft_wrap=True
-        )
+        Console(stderr=True).print(Text.assemble(("radalign: ", "bold red"), str(error)), soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.stderr.write(
-            "\nStopped. What was finished is kept; the same command goes on from there where it can.\n"
-        )
+        sys.stderr.write("\nStopped. What was finished is kept; the same command goes on where it can.\n")
         sys.exit(130)
+
+
+def _not_imported() -> None:
+    """Stands for a verb in the overview."""

@@ -1,0 +1,79 @@
+"""The command line: an overview without weight, verbs that exist, sentences for errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from radalign.cli import VERBS, build_app
+
+HEAVY = {"torch", "numpy", "pyarrow", "PIL", "matplotlib", "pydicom", "accelerate", "transformers", "pandas"}
+
+
+def python(code, *args):
+    return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=60)
+
+
+def cli(*args, cwd=None):
+    command = [sys.executable, "-m", "radalign.cli", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=cwd)
+
+
+def test_the_overview_names_every_verb_and_imports_nothing_heavy():
+    code = (
+        "import sys, radalign.cli\n"
+        "sys.argv = ['radalign', '--help']\n"
+        "try: radalign.cli.main()\n"
+        "except SystemExit: print('MODULES', ' '.join(sorted(sys.modules)))"
+    )
+    shown = python(code).stdout
+    overview, _, modules = shown.partition("MODULES")
+    assert all(verb in overview for verb in VERBS)
+    assert not HEAVY & set(modules.split())
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    loaded = python("import sys, radalign; print(' '.join(sys.modules))").stdout.split()
+    assert not HEAVY & set(loaded)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_exists_and_importing_it_imports_nothing_heavy(verb):
+    code = (
+        "import sys\nfrom radalign.cli import build_app\nbuild_app(sys.argv[1])\nprint(' '.join(sys.modules))"
+    )
+    done = python(code, verb)
+    assert done.returncode == 0, done.stderr
+    assert not HEAVY & set(done.stdout.split())
+    assert isinstance(build_app(verb), typer.Typer)
+
+
+def test_a_mendable_error_is_a_sentence_and_exit_code_2(tmp_path):
+    done = cli("train", "clinvla", "--data", tmp_path / "none.parquet", "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "There is no manifest at" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_recipe_is_named_together_with_the_known_ones(tmp_path):
+    done = cli("recipes", "clinvlaa")
+    assert done.returncode == 2
+    assert "clinvla-warm" in done.stderr
+
+
+def test_a_recipe_prints_as_toml_that_reads_back(tmp_path):
+    import tomllib
+
+    done = cli("recipes", "clinvla-warm")
+    assert tomllib.loads(done.stdout)["model"]["warm_start"] == "cca"
+
+
+def test_the_readme_names_only_verbs_that_exist():
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    named = {line.split()[1] for line in readme.splitlines() if line.startswith("radalign ")}
+    assert named
+    assert named <= set(VERBS)
