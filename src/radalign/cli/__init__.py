@@ -1,7 +1,7 @@
 """The command line: one file per verb, no logic of its own, nothing heavy imported until a verb runs.
 
-A verb is a function with typed options in `cli/<verb>.py`; a family of verbs is a typer app there. Errors that a user
-can mend are sentences on stderr and exit code 2.
+A verb is a function with typed options in `cli/<verb>.py`; a family of verbs is a typer app there. Errors that a
+user can mend are sentences on stderr and exit code 2.
 """
 
 from __future__ import annotations

@@ -74,6 +74,7 @@ def test_a_recipe_prints_as_toml_that_reads_back(tmp_path):
 
 def test_the_readme_names_only_verbs_that_exist():
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    named = {line.split()[1] for line in readme.splitlines() if line.startswith("radalign ")}
+    blocks = readme.split("```")[1::2]
+    named = {x.split()[1] for block in blocks for x in block.splitlines() if x.startswith("radalign ")}
     assert named
     assert named <= set(VERBS)
