@@ -87,10 +87,10 @@ def test_compact_keeps_answers_and_frees_the_dead(four):
 def test_many_small_adds_leave_few_segments(tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", lambda _: None)
     index = Index.create(tmp_path / "idx", "x", 4)
-    for i in range(70):
+    for i in range(33):
         index.add([f"s{i}"], E[i % 4 : i % 4 + 1])
-    assert len(list((index.folder / "segments").iterdir())) <= 7
-    assert len(index) == 70
+    assert len(list((index.folder / "segments").iterdir())) <= 6
+    assert len(index) == 33
 
 
 def test_half_precision_keeps_three_digits(four):

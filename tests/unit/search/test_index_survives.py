@@ -146,7 +146,6 @@ import radalign.search.engines.flat  # once, before every child
 
 E, base, tries = np.eye(4), Path(sys.argv[1]), Path(sys.argv[2])
 CHANGES = {
-    "append": lambda index: index.add([f"n{i}" for i in range(9)], E[[0] * 9]),
     "replace": lambda index: index.replace(["s1", "new"], E[2:], report_vectors=E[2:]),
     "delete": lambda index: index.delete(["s2"]),
     "compact": lambda index: index.compact(),
@@ -193,8 +192,8 @@ def test_a_kill_at_any_step_leaves_the_old_state_or_the_new(four, tmp_path, monk
     after = {
         name: content(tmp_path / "tries" / f"{name}-{step}") for name, step, code in outcomes if code == 0
     }
-    assert set(after) == {"append", "replace", "delete", "compact"}, printed
-    assert len(outcomes) > 30
+    assert set(after) == {"replace", "delete", "compact"}, printed
+    assert len(outcomes) > 25
     for name, step, code in outcomes:
         folder = tmp_path / "tries" / f"{name}-{step}"
         assert code in (0, 9)
