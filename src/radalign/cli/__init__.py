@@ -32,8 +32,8 @@ VERBS = {
 }
 
 
-def build_app(wanted: str = "") -> typer.Typer:
-    """Assemble the command line; only the wanted verb is imported, the others are lines of the overview."""
+def build_app(wanted: str | None = None) -> typer.Typer:
+    """Assemble the command line; None imports every verb, a name that verb only ("" none, for the overview)."""
     app = typer.Typer(
         help="Align radiographs with radiology reports: import, train, evaluate, index, search.",
         no_args_is_help=True,
@@ -42,7 +42,7 @@ def build_app(wanted: str = "") -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for name, verb in VERBS.items():
-        if name != wanted:
+        if wanted is not None and name != wanted:
             app.command(name, help=verb.line)(_not_imported)
             continue
         module, _, attribute = verb.home.partition(":")
