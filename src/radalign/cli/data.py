@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from radalign.cli.simulate import simulate
+
 app = typer.Typer(
-    help="Studies into one manifest: import, simulate, show, split.",
+    help="Studies into one manifest: import, simulate, show, split, download.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -113,5 +113,63 @@ def split(
     typer.echo(f"{splits_text(done)}\nWrote {out or manifest}.")
 
 
-if find_spec("radalign.cli.simulate"):
-    app.command("simulate")(import_module("radalign.cli.simulate").simulate)
+@app.command()
+def copies(
+    manifest: _Manifest,
+    bits: Annotated[int, typer.Option(help="Largest difference of 256 bits.")] = 32,
+    workers: Annotated[int, typer.Option(help="Processes that read images; 0 = one per core.")] = 0,
+    as_json: _Json = False,
+) -> None:
+    """List images that are copies of each other; copies in two splits are an error."""
+    import json
+    import os
+    from dataclasses import asdict
+
+    from radalign.cli.progress import progress_bar
+    from radalign.data.duplicates import manifest_copies, refuse_leaks
+    from radalign.study import Manifest
+
+    held = Manifest.read(manifest)
+    found = manifest_copies(held, bits, workers or os.cpu_count() or 1, progress_bar(as_json))
+    listed = "\n".join(f"{copy.bits:>4} bits  {copy}" for copy in found)
+    typer.echo(json.dumps([asdict(copy) for copy in found]) if as_json else listed or "No copies.")
+    refuse_leaks(held, found)
+
+
+@app.command()
+def build(
+    name: Annotated[str, typer.Argument(help="chexpert-5x200, chexpert-8x200, rsna or mscxr-t.")],
+    folder: Annotated[Path, typer.Argument(help="The data set's folder, or ConVIRT's own 8x200 lists.")],
+    out: Annotated[Path, typer.Option(help="Folder of the lists.")] = Path("benchmark"),
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    extra: Annotated[
+        Path | None, typer.Option(help="5x200: the table of CheXpert Plus. MS-CXR-T: MIMIC-CXR-JPG's folder.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Build the lists of a benchmark by its rule, and print the SHA-256 of each list."""
+    import json
+
+    from radalign.data import benchmark_sets
+
+    built = benchmark_sets.build(name, folder, out, seed, extra)
+    typer.echo(json.dumps(built.to_dict()) if as_json else built.to_text())
+
+
+@app.command()
+def download(
+    name: Annotated[str, typer.Argument(help="openi; other sets need an agreement with their publisher.")],
+    folder: Annotated[Path, typer.Argument(help="Where the archives and their content go.")],
+    base: Annotated[str, typer.Option(help="Address of a mirror with the same files.")] = "",
+) -> None:
+    """Fetch a public data set; an interrupted download goes on where it stopped."""
+    from radalign.cli.progress import bytes_bar
+    from radalign.data.download import PUBLIC, download
+
+    typer.echo(PUBLIC[name].terms if name in PUBLIC else "", err=True)
+    with bytes_bar() as report:
+        for path in download(name, folder, base, report):
+            typer.echo(f"{path} and its content are there.")
+
+
+app.command("simulate")(simulate)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -23,3 +24,24 @@ def progress_bar(quiet: bool = False) -> Callable[[Iterable[Any], str], Iterable
         return track(items, title, console=Console(stderr=True), transient=True)
 
     return wrapped
+
+
+@contextmanager
+def bytes_bar() -> Iterator[Callable[[str, int, int], None] | None]:
+    """Gives a function (name, bytes there, bytes in all) that draws bars, or None away from a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+    tasks: dict[str, TaskID] = {}
+    columns = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def report(name: str, there: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name)
+            progress.update(tasks[name], completed=there, total=total or None)
+
+        yield report
