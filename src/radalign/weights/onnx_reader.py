@@ -23,7 +23,8 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MODEL_GRAPH = 7
 _GRAPH_NODE, _GRAPH_INITIALISER = 1, 5
 _NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_TYPE = 1, 2, 3, 4
-_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_INT64S, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 4, 7, 8, 9
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME = 1, 2, 8
+_TENSOR_RAW, _TENSOR_WHOLE = (4, 9, 10), (5, 7)  # float_data, raw_data, double_data; int32_data, int64_data
 _DTYPES = {1: "<f4", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
 
 
@@ -100,30 +101,34 @@ def _node(data: memoryview) -> Node:
 
 
 def _tensor(data: memoryview) -> tuple[str, npt.NDArray[np.generic]]:
-    name, kind, dims, raw = "", 0, list[int](), memoryview(b"")
+    name, kind, dims, raw, whole = "", 0, list[int](), memoryview(b""), list[int]()
     for number, value in _fields(data):
         if number == _TENSOR_DIMS:
-            dims += [value] if isinstance(value, int) else _varints(value)
-        elif number == _TENSOR_TYPE and isinstance(value, int):
-            kind = value
+            dims += _varints(value)
+        elif number == _TENSOR_TYPE:
+            (kind,) = _varints(value)
+        elif number in _TENSOR_WHOLE:
+            whole += _varints(value)
         elif number == _TENSOR_NAME and isinstance(value, memoryview):
             name = str(value, "utf-8")
-        elif number in (_TENSOR_RAW, _TENSOR_FLOATS) and isinstance(value, memoryview):
+        elif number in _TENSOR_RAW and isinstance(value, memoryview):
             raw = value
-        elif number == _TENSOR_INT64S:
-            raw = memoryview(
-                np.array([value] if isinstance(value, int) else _varints(value), "<u8").tobytes()
-            )
     if kind not in _DTYPES:
         raise OnnxError(
             f"Tensor {name} has ONNX data type {kind}, which is not read here; export it as float32."
         )
-    array = np.frombuffer(raw, np.dtype(_DTYPES[kind]))
+    array = _from_varints(whole, kind) if whole else np.frombuffer(raw, np.dtype(_DTYPES[kind]))
     if array.size != int(np.prod(dims)):
         raise OnnxError(
             f"Tensor {name} has {array.size} values for shape {dims}; use a whole file with weights inside."
         )
     return name, array.reshape(dims)
+
+
+def _from_varints(whole: list[int], kind: int) -> npt.NDArray[np.generic]:
+    """Values that the file spells as varints: integers, truth, or the bits of a half."""
+    bits = np.array(whole, "<u8").view("<i8")
+    return bits.astype("<u2").view("<f2") if _DTYPES[kind] == "<f2" else bits.astype(_DTYPES[kind])
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
@@ -159,8 +164,10 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def _varints(data: memoryview) -> list[int]:
-    """A packed run of variable-length integers."""
+def _varints(data: int | memoryview) -> list[int]:
+    """One variable-length integer, or a packed run of them."""
+    if isinstance(data, int):
+        return [data]
     values, at = [], 0
     while at < len(data):
         value, at = _varint(data, at)

@@ -132,7 +132,8 @@ def read_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
     if (folder / "vocab.txt").is_file():
         settings = folder / "tokenizer_config.json"
         lower = read_json(settings).get("do_lower_case", True) if settings.is_file() else True
-        fast = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lower)
+        words = (folder / "vocab.txt").read_text("utf-8").rstrip("\n").split("\n")
+        fast = BertWordPieceTokenizer({word: i for i, word in enumerate(words)}, lowercase=lower)
         return Tokenizer(FastTokenizer.from_str(fast.to_str()), max_tokens)
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         return Tokenizer(_clip_tokenizer(folder), max_tokens)
