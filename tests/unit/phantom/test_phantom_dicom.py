@@ -105,6 +105,16 @@ def test_identifiers_are_valid_repeatable_and_distinct(healthy, view):
     assert len({header.SeriesInstanceUID, other.SeriesInstanceUID, later.SeriesInstanceUID}) == 3
 
 
+def test_the_png_writer_writes_what_another_reader_reads(healthy):
+    for shape in ((1, 1), (3, 7), (64, 50)):
+        image = np.random.default_rng(0).random(shape, dtype=np.float32)
+        read = Image.open(BytesIO(png_bytes(healthy, "PA", image)))
+        read.verify()
+        read = Image.open(BytesIO(png_bytes(healthy, "PA", image)))
+        assert read.mode == "L"
+        np.testing.assert_array_equal(np.asarray(read), np.rint(255 * image).astype(np.uint8))
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [

@@ -178,6 +178,7 @@ def _kernels(pixel_mm: float) -> list[tuple[Array, Array]]:
 
 def _profile(radius_mm: float, hollow: float, pixel_mm: float) -> Array:
     """How much of a ball (or, when hollow, of a rib) lies at each distance from its middle."""
-    q = (np.arange(max(2, int(np.ceil(radius_mm / pixel_mm)) + 1)) * pixel_mm / max(radius_mm, pixel_mm)) ** 2
+    radius_mm = max(radius_mm, 1.001 * pixel_mm)
+    q = (np.arange(int(np.ceil(radius_mm / pixel_mm))) * pixel_mm / radius_mm) ** 2
     half = np.clip(1 - q, 0, None) - hollow * np.clip(0.5 - q, 0, None)
     return np.asarray(half / (2 * half.sum() - half[0]), np.float32)

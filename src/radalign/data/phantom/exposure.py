@@ -58,7 +58,7 @@ def develop(integrals: Array, exposure: Exposure, noise: Array) -> Array:
 def _gaussian(side: int) -> tuple[Array, Array]:
     """A Gaussian from its middle outwards, and how much of it lies inside the image, [side, side]."""
     sigma_px = _SHARPEN_SHARE * side
-    half = np.exp(-0.5 * (np.arange(int(np.ceil(2.5 * sigma_px)) + 1) / sigma_px) ** 2).astype(np.float32)
+    half = np.exp(-0.5 * (np.arange(int(np.ceil(2 * sigma_px)) + 1) / sigma_px) ** 2).astype(np.float32)
     half /= 2 * half.sum() - half[0]
     inside = spread(np.ones((side, 1), np.float32), half)
     return half, inside * inside.T

@@ -5,17 +5,15 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from radalign.data.phantom.case import Case
 from radalign.data.phantom.dicom import NOTICE, SOURCE, dicom_bytes
 from radalign.data.phantom.grid import Array
 from radalign.data.phantom.photometry import Photometry
+from radalign.data.phantom.png import grey_png
 
 FORMATS = ("png", "dicom")
 
@@ -63,18 +61,8 @@ def png_bytes(case: Case, position: str, image: Array) -> bytes:
         position: `PA`, `AP` or `LL`.
         image: float32 [H, W], 0..1.
     """
-    info = PngInfo()
-    for key, value in (
-        ("Software", SOURCE),
-        ("Description", NOTICE),
-        ("Title", f"{case.study_id} {position}"),
-    ):
-        info.add_text(key, value)
-    file = BytesIO()
-    grey = np.rint(255 * image).astype(np.uint8)
-    # Run-length coding is twice as fast as the default, and as small on noisy images.
-    Image.fromarray(grey).save(file, "png", pnginfo=info, compress_type=3)
-    return file.getvalue()
+    text = {"Software": SOURCE, "Description": NOTICE, "Title": f"{case.study_id} {position}"}
+    return grey_png(np.rint(255 * image).astype(np.uint8), text)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -82,7 +82,7 @@ def coverage(inside_mm: Array) -> Array:
 
 
 def at_points(volume: Array, xyz_mm: Array) -> Array:
-    """The nearest voxel's value at each point, 0 outside the grid.
+    """The nearest voxel's value at each point; beyond the grid that of its face.
 
     Args:
         volume: float32 [Z, Y, X].
@@ -91,8 +91,7 @@ def at_points(volume: Array, xyz_mm: Array) -> Array:
     Returns:
         float32 [N].
     """
-    sizes = np.array(SHAPE[::-1])
-    index = np.rint(xyz_mm * np.array([1, 1, -1], np.float32) / VOXEL_MM + (sizes - 1) / 2).astype(np.intp)
-    known = np.all((index >= 0) & (index < sizes), axis=1)
-    i, j, k = np.where(known[:, None], index, 0).T
-    return np.where(known, volume[k, j, i], np.float32(0))
+    last = np.array(SHAPE[::-1], np.float32) - 1
+    index = xyz_mm * np.array([1 / VOXEL_MM, 1 / VOXEL_MM, -1 / VOXEL_MM], np.float32) + (last / 2 + 0.5)
+    i, j, k = np.clip(index, 0, last).astype(np.intp).T
+    return np.asarray(volume[k, j, i], np.float32)

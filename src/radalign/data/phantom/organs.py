@@ -26,9 +26,12 @@ def body(thorax: Thorax) -> Array:
     shoulder = 1 / (1 + np.exp(-(z - 100 * a.size) / 16))
     half_y = (a.half_depth_mm + 0.9 * a.wall_mm) * waist * (1 - 0.4 * shoulder)
     middle_y = 4 + 0.05 * np.minimum(z, 100)
-    scale = np.float32(0.2 * (chest + a.half_depth_mm))
-    across = scale * (1 - np.abs(b.x / half_x) ** 2.5)
-    return grid.coverage(np.asarray(across - scale * np.abs((b.y - middle_y) / half_y) ** 2.5, np.float32))
+    # As `grid.coverage`, but scaled before the sum, which runs over the whole volume.
+    scale = 0.2 * (chest + a.half_depth_mm) / grid.VOXEL_MM
+    across = np.asarray(0.5 + scale * (1 - np.abs(b.x / half_x) ** 2.5), np.float32)
+    deep = np.asarray(scale * np.abs((b.y - middle_y) / half_y) ** 2.5, np.float32)
+    inside = across - deep
+    return np.clip(inside, 0, 1, out=inside)
 
 
 def lungs(thorax: Thorax) -> Array:

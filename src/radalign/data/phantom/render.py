@@ -51,7 +51,8 @@ def render(case: Case, size_px: int = 256, side_marker: bool = False) -> dict[st
         camera = camera_of(case, position, size_px * step)
         noise = case.rng("noise", number).standard_normal((camera.size_px,) * 2, dtype=np.float32)
         image = develop(project(volume, grains, camera), exposure_of(case, position), noise)
-        image = image.reshape(size_px, step, size_px, step).mean((1, 3))  # [H, W]
+        if step > 1:
+            image = image.reshape(size_px, step, size_px, step).mean((1, 3))  # [H, W]
         images[position] = burn_in(image, position, side_marker)
     return images
 

@@ -104,7 +104,9 @@ class Thorax:
         """How far inside a lung a place is (heart and aorta not yet cut out), millimetres."""
         right, left = self.mediastinum(y, z)
         depth = self.wall_depth(x, y, z)
-        beside = np.where(x > self.shift_mm, x - left, right - x)
+        beside = np.asarray(x - 0.5 * (left + right), np.float32)
+        np.abs(beside, out=beside)
+        beside -= 0.5 * (left - right)
         np.minimum(depth, beside, out=depth)
         above = np.float32(0.75) * z - np.float32(0.75) * self.diaphragm(x, y)
         return np.minimum(depth, above, out=depth)
