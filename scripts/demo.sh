@@ -19,4 +19,4 @@ run search "$out/index" "enlarged heart with a pacemaker" -k 8 --sheet "$out/ans
 run search "$out/index" "no acute disease" -k 8 --view PA --sheet "$out/answers/3-normal.png"
 query=$(find "$out/studies" -name '*.png' -path '*image*' | sort | tail -n 1)
 run search "$out/index" --image "$query" -k 8 --sheet "$out/answers/4-like-this-image.png"
-printf '\nLook at the answers: %s\n' "$out"/answers/*.png
+printf '\nLook at the answers:\n'; ls "$out"/answers/*.png
