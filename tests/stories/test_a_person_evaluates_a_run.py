@@ -153,3 +153,22 @@ def test_a_protocol_by_name(run):
     )  # fmt: skip
     assert "report-to-report (paper mode)" in done.stdout
     assert (run / "system" / "evaluation" / "report-to-report-paper" / "result.json").is_file()
+
+
+def test_retrieval_by_patches_and_words(run, tmp_path):
+    words = (
+        run / "system",
+        "--data",
+        run / "studies.parquet",
+        "--resamples",
+        10,
+        "--out",
+        tmp_path,
+        "--json",
+    )
+    results = {s: json.loads(radalign(*words, "--similarity", s).stdout) for s in ("global", "local", "both")}
+    assert {r["settings"]["similarity"] for r in results.values()} == {"global", "local", "both"}
+    ranks = {s: r["measures"][3]["value"] for s, r in results.items()}
+    assert len(set(ranks.values())) == 3
+    with pytest.raises(ValueError, match="no similarity 'cosine'"):
+        radalign(*words, "--similarity", "cosine")

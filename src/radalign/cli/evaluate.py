@@ -34,6 +34,9 @@ def evaluate(
     exclude_own_report: Annotated[
         bool, typer.Option("--exclude-own-report", help="Retrieval: hide a study's own report from P@k.")
     ] = False,
+    similarity: Annotated[
+        str, typer.Option(help="Retrieval: global, local (patches and words) or both.")
+    ] = "global",
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of patients.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
@@ -57,8 +60,8 @@ def evaluate(
         return
     plan = make_plan(
         run=run, data=data, task=task, mode=mode, split=split, baselines=baseline, prompts=prompts,
-        pooling=pooling, labels=label, exclude_own_report=exclude_own_report, resamples=resamples, seed=seed,
-        device=device,
+        pooling=pooling, labels=label, exclude_own_report=exclude_own_report, similarity=similarity,
+        resamples=resamples, seed=seed, device=device,
     )  # fmt: skip
     result = evaluate_run(plan, progress_bar(as_json))
     files = write_result(result, out or plan.default_folder)

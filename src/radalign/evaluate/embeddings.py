@@ -52,6 +52,8 @@ class StudyEmbeddings:
         labels: Per study, label to 1 (present), 0 (absent) or -1 (unsure); not named means unknown.
         texts: The texts that were embedded, or empty when unknown.
         groups: Kind of subgroup (`sex`, `age`, `view`, ...) to every study's value, "" where unknown.
+        local: Local similarity of every image (row) and report (column), [N, N], or None; see
+            `local_similarity`.
 
     Raises:
         EvaluationError: If the parts differ in length, or the two embeddings in width.
@@ -64,6 +66,7 @@ class StudyEmbeddings:
     labels: tuple[Mapping[str, int], ...]
     texts: tuple[str, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    local: Vectors | None = None
 
     def __post_init__(self) -> None:
         parts: list[Sized] = [

@@ -27,6 +27,7 @@ class Plan:
         pooling: For zero-shot: how prompts are pooled; "" takes the set's own way.
         labels: For retrieval: the labels of P@k; empty takes the frequent ones.
         exclude_own_report: For retrieval: hide the own report from P@k.
+        similarity: For retrieval: `global`, `local` or `both`.
         resamples: Bootstrap resamples.
         seed: Of the bootstrap.
         device: Where the systems run.
@@ -42,6 +43,7 @@ class Plan:
     pooling: str = ""
     labels: tuple[str, ...] = ()
     exclude_own_report: bool = False
+    similarity: str = "global"
     resamples: int = 1000
     seed: int = 0
     device: str = "cpu"
@@ -67,6 +69,8 @@ def make_plan(
         raise EvaluationError(
             "Name the run and its data: `radalign evaluate runs/x --data manifest.parquet`."
         )
+    if rest.get("similarity", "global") not in ("global", "local", "both"):
+        raise EvaluationError(f"There is no similarity {rest['similarity']!r}; choose global, local or both.")
     if mode not in ("paper", "strict"):
         raise EvaluationError(f"There is no mode {mode!r}; choose paper or strict.")
     part = "" if split == "all" else split

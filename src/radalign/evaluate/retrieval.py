@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -22,12 +23,13 @@ from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Name, Number, compare, mean_number
 from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings, same_studies
 from radalign.evaluate.ranked import Ranked
-from radalign.evaluate.ranking import dot_products, rank_scores
+from radalign.evaluate.ranking import Scores, dot_products, rank_scores
 from radalign.evaluate.relevance import Relevance, SameGroup, SharedLabel, label_matrix, own
 from radalign.evaluate.results import Result
 from radalign.evaluate.statistic import average_of, mean_of, median_of
 from radalign.evaluate.subgroups import subgroup_numbers, subgroups
 
+Similarity = Literal["global", "local", "both"]
 DIRECTIONS = ("image to text", "text to image", "image to image")
 NORMAL_LABELS = ("normal", "no finding")
 
@@ -42,6 +44,7 @@ class RetrievalSettings:
         labels: The chosen labels; empty takes the eight most frequent ones and the normal label.
         exclude_own_report: Hide the own report when P@k is counted between image and text.
         mean_average_precision: Also rank the whole pool for mAP; slower.
+        similarity: Between image and text: of the global embeddings, of patches and words, or their mean.
         resamples: Bootstrap resamples.
         seed: Of the bootstrap.
     """
@@ -51,6 +54,7 @@ class RetrievalSettings:
     labels: tuple[str, ...] = ()
     exclude_own_report: bool = False
     mean_average_precision: bool = True
+    similarity: Similarity = "global"
     resamples: int = 1000
     seed: int = 0
 
@@ -106,6 +110,8 @@ def _numbers(
     query, _, candidate = direction.partition(" to ")
     pairs = query != candidate
     scores = dot_products(getattr(given, query), getattr(given, candidate))
+    if pairs and settings.similarity != "global":
+        scores = _with_local(given, scores, query, settings.similarity)
     ks = tuple(sorted({*settings.recall_ks, *settings.precision_ks}))
     found: dict[Name, Number] = {}
     if pairs:
@@ -117,6 +123,17 @@ def _numbers(
         ranked = rank_scores(scores, alike, ks, hidden, settings.mean_average_precision)
         found |= label_numbers(ranked, settings)
     return found
+
+
+def _with_local(given: StudyEmbeddings, scores: Scores, query: str, similarity: Similarity) -> Scores:
+    if given.local is None:
+        raise EvaluationError(
+            "The local similarity was not computed; use `local_similarity.with_local` first."
+        )
+    local = given.local if query == "image" else given.local.T
+    if similarity == "local":
+        return lambda start, stop: local[start:stop]
+    return lambda start, stop: np.mean([scores(start, stop), local[start:stop]], axis=0, dtype=np.float32)
 
 
 def _right_reports(given: StudyEmbeddings) -> dict[str, Relevance]:

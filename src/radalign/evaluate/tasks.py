@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings, embed
 from radalign.evaluate.findings import prompted
+from radalign.evaluate.local_similarity import with_local
 from radalign.evaluate.plan import Plan
 from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.provenance import Stopwatch
 from radalign.evaluate.results import Result
-from radalign.evaluate.retrieval import RetrievalSettings, evaluate_retrieval
+from radalign.evaluate.retrieval import RetrievalSettings, Similarity, evaluate_retrieval
 from radalign.evaluate.space import evaluate_space
 from radalign.evaluate.zero_shot import ZeroShotSettings, evaluate_zero_shot
 from radalign.study import Manifest
@@ -53,9 +54,13 @@ def _retrieval(
     watch: Stopwatch, progress: Progress | None,
 ) -> Result:  # fmt: skip
     named = _embedded(systems, studies, watch, progress)
+    if plan.similarity != "global":
+        named = {name: with_local(systems[name], given, studies, progress) for name, given in named.items()}
+        watch.step("local similarity")
     settings = RetrievalSettings(
         labels=plan.labels,
         exclude_own_report=plan.exclude_own_report,
+        similarity=cast("Similarity", plan.similarity),
         resamples=plan.resamples,
         seed=plan.seed,
     )

@@ -1,0 +1,114 @@
+"""Similarity of an image's patches and a report's words, for retrieval beside or instead of the global one.
+
+    word l attends to the image's patches ─> context c_l ─> cosine r_l ─> (1/5) log mean_l exp(5 r_l)
+
+The scales are GLoRIA's fixed ones (4 over patches, 5 over words), the mean over words takes away the sum's
+bias towards long reports, and dividing by the word scale puts the result on the scale of a cosine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from radalign.data.batches import Embeddings
+from radalign.data.read_slots import read_slots
+from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings
+from radalign.evaluate.grounding import LocalSystem
+from radalign.objectives.local import LocalScales, report_scores_in_chunks
+from radalign.study import Manifest
+
+GLORIA = LocalScales(patch=4.0, word=5.0, logit=1 / 5.0)
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class LocalParts:
+    """Patches or words of N items: [N, M, E] and which are real, bool [N, M]."""
+
+    vectors: Tensor
+    mask: Tensor
+
+
+def with_local(
+    system: LocalSystem, given: StudyEmbeddings, manifest: Manifest, progress: Progress | None = None
+) -> StudyEmbeddings:
+    """The same embeddings with the local similarity of every image and report, [N, N].
+
+    Args:
+        system: The system that made `given`.
+        given: Its embeddings, with the texts.
+        manifest: Holds the studies.
+        progress: Wraps the loops.
+
+    Raises:
+        EvaluationError: If the system has no local embeddings or the texts are not known.
+    """
+    if not given.texts:
+        raise EvaluationError("The local similarity needs the texts; embed the studies with reports=True.")
+    patches = _patches(system, given.study_ids, manifest, progress)
+    words = _words(system, given.texts, progress)
+    return replace(given, local=local_scores(patches, words, progress))
+
+
+@torch.inference_mode()
+def local_scores(patches: LocalParts, words: LocalParts, progress: Progress | None = None) -> Any:
+    """Score of every image (row) for every report (column), float32 [N, R]."""
+    starts: Iterable[int] = range(0, len(patches.vectors), BATCH)
+    rows = [
+        report_scores_in_chunks(
+            patches.vectors[s : s + BATCH],
+            patches.mask[s : s + BATCH],
+            words.vectors,
+            words.mask,
+            GLORIA,
+            "mean",
+        ).numpy()
+        for s in (progress(starts, "Comparing patches and words") if progress else starts)
+    ]
+    return np.concatenate(rows).astype(np.float32)
+
+
+@torch.inference_mode()
+def _patches(
+    system: LocalSystem, ids: Sequence[str], manifest: Manifest, progress: Progress | None
+) -> LocalParts:
+    device = getattr(system, "device", torch.device("cpu"))
+
+    def encode(some: Sequence[str]) -> Embeddings:
+        batch = read_slots([manifest[study_id] for study_id in some], manifest, system.recipe.data)
+        return system.encode_images(batch.to(device))
+
+    return _joined([_part(encode(some)) for some in _batches(ids, "Embedding patches", progress)])
+
+
+@torch.inference_mode()
+def _words(system: LocalSystem, texts: Sequence[str], progress: Progress | None) -> LocalParts:
+    device = getattr(system, "device", torch.device("cpu"))
+    batches = _batches(texts, "Embedding words", progress)
+    return _joined([_part(system.encode_texts(system.tokenize(some).to(device))) for some in batches])
+
+
+def _batches(items: Sequence[str], title: str, progress: Progress | None) -> Iterable[Sequence[str]]:
+    cut = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
+    return progress(cut, title) if progress else cut
+
+
+def _part(found: Embeddings) -> LocalParts:
+    if found.local is None:
+        raise EvaluationError("This system has no local embeddings; use the global similarity.")
+    mask = torch.ones(found.local.shape[:2], dtype=torch.bool) if found.mask is None else found.mask.cpu()
+    return LocalParts(found.local.float().cpu(), mask)
+
+
+def _joined(parts: Sequence[LocalParts]) -> LocalParts:
+    """Batches of different lengths, padded to the longest."""
+    longest = max(part.vectors.shape[1] for part in parts)
+    vectors = [torch.nn.functional.pad(p.vectors, (0, 0, 0, longest - p.vectors.shape[1])) for p in parts]
+    masks = [torch.nn.functional.pad(p.mask, (0, longest - p.mask.shape[1])) for p in parts]
+    return LocalParts(torch.cat(vectors), torch.cat(masks))

@@ -1,0 +1,60 @@
+"""The local similarity equals a plain loop, and retrieval can rank by it, by the global one or by both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from radalign.evaluate.embeddings import EvaluationError, StudyEmbeddings
+from radalign.evaluate.local_similarity import LocalParts, local_scores
+from radalign.evaluate.retrieval import RetrievalSettings, evaluate_retrieval
+
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+def parts(n, m, lengths):
+    mask = torch.arange(m)[None] < torch.tensor(lengths)[:, None]
+    return LocalParts(torch.nn.functional.normalize(torch.randn(n, m, 4, generator=GENERATOR), dim=-1), mask)
+
+
+def test_scores_equal_a_loop_over_words():
+    patches, words = parts(3, 5, [5, 4, 2]), parts(2, 4, [4, 1])
+    got = local_scores(patches, words)
+    for i in range(3):
+        p = patches.vectors[i][patches.mask[i]].double()
+        for j in range(2):
+            w = words.vectors[j][words.mask[j]].double()
+            attention = (4 * (p @ w.T).softmax(dim=1)).softmax(dim=0)  # over words, then over patches
+            cosines = torch.stack([
+                torch.nn.functional.cosine_similarity(w[k], attention[:, k] @ p, dim=0) for k in range(len(w))
+            ])  # fmt: skip
+            assert got[i, j] == pytest.approx(float((5 * cosines).exp().mean().log() / 5), abs=1e-5)
+
+
+def given():
+    random = np.random.default_rng(0)
+    z = random.normal(size=(30, 6)).astype(np.float32)
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    ids = tuple(f"s{i}" for i in range(30))
+    local = random.normal(size=(30, 30)).astype(np.float32)
+    return StudyEmbeddings(z, z[::-1].copy(), ids, ids, ({},) * 30, local=local)
+
+
+@pytest.mark.parametrize("similarity", ["global", "local", "both"])
+def test_retrieval_ranks_by_what_it_is_told(similarity):
+    studies = given()
+    scores = {"global": studies.image @ studies.text.T, "local": studies.local}
+    scores["both"] = (scores["global"] + scores["local"]) / 2
+    found = evaluate_retrieval({"a": studies}, RetrievalSettings(similarity=similarity, resamples=5))
+    for task, matrix in (("image to text", scores[similarity]), ("text to image", scores[similarity].T)):
+        ranks = (matrix > matrix.diagonal()[:, None]).sum(axis=1) + 1
+        assert found["a", task, "MRR"].value == pytest.approx((1 / ranks).mean())
+        assert found["a", task, "R@10"].value == pytest.approx((ranks <= 10).mean())
+
+
+def test_a_local_ranking_needs_local_scores():
+    with pytest.raises(EvaluationError, match="with_local"):
+        evaluate_retrieval({"a": replace(given(), local=None)}, RetrievalSettings(similarity="local"))
