@@ -103,7 +103,7 @@ def _read(sentence: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
     kinds = {kind for kind, _ in events}
     if not kinds & {"F", "A"}:
         return ()
-    parts = clauses(events) if kinds & {"T", ":", ""} else [events]
+    parts = clauses(events) if kinds & {"T", ":", "", "R"} else [events]
     found = [a for clause in parts for a in _read_clause(clause, lexicon)]
     return (
         tuple(_merge(found).values())
@@ -149,7 +149,9 @@ def _reach(clause: list[Event], cue: int, kind: str, kinds: str) -> list[int]:
         return []  # "effusion on the left, none on the right" negates nothing
     if kind == kinds[0]:
         return forward(clause, cue) or ([] if kind == "U" else _after_colon(clause, cue))
-    return backward(clause, cue) if kind == kinds[1] else either_way(clause, cue)
+    if kind == kinds[1]:
+        return backward(clause, cue) or (forward(clause, cue) if cue == 0 else [])
+    return either_way(clause, cue)
 
 
 def _after_colon(clause: list[Event], cue: int) -> list[int]:

@@ -29,9 +29,10 @@ _IRREGULAR = {
     "calibre": "caliber", "has": "has", "is": "is", "was": "was", "does": "does", "catheters": "catheter",
     "processes": "process", "aneurysms": "aneurysm", "this": "this", "gases": "gas", "plus": "plus",
     "his": "his", "less": "less", "versus": "versus", "vs": "vs", "as": "as", "goes": "go",
-    "biopsies": "biopsy", "thus": "thus", "its": "its", "yes": "yes", "us": "us",
+    "biopsies": "biopsy", "thus": "thus", "its": "its", "yes": "yes", "us": "us", "pancreas": "pancreas",
+    "whereas": "whereas", "gas": "gas",
 }  # fmt: skip
-_KEPT_ENDINGS = ("ss", "us", "is", "as")
+_KEPT_ENDINGS = ("ss", "us", "is")
 # cues.toml: [table] key -> kind of event
 _KINDS = {
     ("negation", "before"): "N", ("negation", "before_resolved"): "N", ("negation", "after"): "P",
@@ -40,6 +41,7 @@ _KINDS = {
     ("ignore", "before"): "I", ("terminators", "words"): "T", ("same", "before"): "S",
     ("structure", "exists"): "E", ("structure", "verb"): "B", ("structure", "neutral"): "K",
     ("structure", "with"): "W", ("structure", "starts"): "M", ("structure", "linking"): "Z",
+    ("structure", "relative"): "R", ("structure", "either"): "|",
 }  # fmt: skip
 _BOTH_WAYS = {frozenset("NP"): "n", frozenset("UV"): "u"}
 _MARKS = {

@@ -24,7 +24,7 @@ def clauses(events: list[Event]) -> list[list[Event]]:
     [1, 2]
     """
     out: list[list[Event]] = [[]]
-    for event in events:
+    for event in _without_relatives(events, out):
         kind = event[0]
         if kind == "T":
             out.append([])
@@ -36,6 +36,27 @@ def clauses(events: list[Event]) -> list[list[Event]]:
         elif kind:
             out[-1].append(event)
     return [clause for clause in out if clause]
+
+
+def _without_relatives(events: list[Event], aside: list[list[Event]]) -> list[Event]:
+    """What is left when ", which may be edema," is set aside as a clause; "which has resolved" stays."""
+    kept: list[Event] = []
+    position = 0
+    while position < len(events):
+        kind = events[position][0]
+        end = position
+        if kind == "R":
+            end = next((j for j in range(position + 1, len(events)) if events[j][0] in ",T"), len(events))
+        inside = events[position + 1 : end]
+        if any(k in "FA" for k, _ in inside):
+            aside.insert(0, inside)
+            position = end
+        elif kind != "R":
+            kept.append(events[position])
+            position += 1
+        else:
+            position += 1
+    return kept
 
 
 def forward(clause: list[Event], cue: int) -> list[int]:
@@ -51,7 +72,7 @@ def forward(clause: list[Event], cue: int) -> list[int]:
             reached.append(j)
         elif kind in "EN" or (reached and kind in "BKWZPV"):
             break
-        elif kind in ",&":
+        elif kind in ",&" and clause[cue][0] != "I":
             last_or = _last_or(clause, cue) if last_or is None else last_or
             if j >= last_or and opens_statement(clause, j + 1):
                 break
