@@ -66,14 +66,14 @@ def opening(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: Prompt
         [
             "# ClinVLA on Open-i: the first slice",
             "",
-            f"Open-i (development part), {len(manifest)} studies, one per patient, split by patient (seed 0): "
+            f"Open-i (development part), {len(manifest)} studies, one per patient, patient split (seed 0): "
             + ", ".join(f"{n} {split}" for split, n in counts.items())
             + ". Text: findings and impression.",
             "Encoders: DINOv2-S-derived ViT-S/14 at 224 px and MiniLM-L6, both 384 wide. "
             f"Prompts: `{prompts.name}` (sha256 {prompts.sha256[:12]}), written before any result was seen.",
             f"Every trained cell had {minutes:g} minutes on 2 CPU cores ({run.get('processor', 'x86-64')}, "
-            f"{run.get('precision', '')}), other work running beside. Nothing was selected: the last "
-            "weights are evaluated. Intervals are 95 % bootstraps over patients; candidates are the whole test split.",
+            f"{run.get('precision', '')}), other work beside. Nothing was selected: the last "
+            "weights are evaluated. Intervals: 95 % bootstrap over patients; all test studies compete.",
             "",
             "Made by `python scripts/openi_slice.py --data FOLDER/manifest.csv`.",
         ]

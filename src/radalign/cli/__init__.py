@@ -1,7 +1,7 @@
 """The command line: one file per verb, no logic of its own, nothing heavy imported until a verb runs.
 
-A verb is a function with typed options in `cli/<verb>.py`; a family of verbs is a typer app there. Errors that a
-user can mend are sentences on stderr and exit code 2.
+A verb is a function with typed options in `cli/<verb>.py`; a family of verbs is a typer app there. Errors
+that a user can mend are sentences on stderr and exit code 2.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VERBS = {
 
 
 def build_app(wanted: str | None = None) -> typer.Typer:
-    """Assemble the command line; None imports every verb, a name that verb only ("" none, for the overview)."""
+    """Assemble the command line; None imports every verb, a name that one, "" none (for the overview)."""
     app = typer.Typer(
         help="Align radiographs with radiology reports: import, train, evaluate, index, search.",
         no_args_is_help=True,

@@ -48,7 +48,7 @@ class WarmMaps(MapPair):
     """Linear maps beside a system's heads; before the first step they alone decide the embedding.
 
     The maps were fitted on the training pairs, so those look easier than new ones, and a loss over them
-    teaches little but overfitting. With `folds`, a study that trains is scored by maps fitted without its fold.
+    teaches little but overfitting. With `folds`, a training study is scored by maps fitted without its fold.
 
     Args:
         system: Gives the widths of both backbones and of the joint space.
