@@ -228,8 +228,8 @@ def _claim(out: Path, settings: Settings) -> None:
 
 @contextmanager
 def _runner(workers: int, studies: int) -> Iterator[Callable[..., Any]]:
-    """A function that runs calls in processes, or (one worker, few studies) later in this one."""
-    if workers == 1 or studies < _SMALLEST_FOR_POOL:
+    """A function that runs calls in processes with one thread each, or (few studies) later in this one."""
+    if studies < _SMALLEST_FOR_POOL:
         yield lambda call, *args: lambda: call(*args)
         return
     before = os.environ.get("OMP_NUM_THREADS")
