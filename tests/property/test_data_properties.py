@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(rows=st.lists(st.tuples(st.sampled_from(IMAGES), WORDS, WORDS, WORDS, WORDS), min_size=1, max_size=8))
 def test_every_row_of_a_table_is_kept_or_counted(folder: Path, rows: list[tuple[str, ...]]) -> None:
     path = folder / "table.csv"
@@ -54,7 +54,7 @@ def test_every_row_of_a_table_is_kept_or_counted(folder: Path, rows: list[tuple[
     assert {v.path for s in manifest for v in s.views} <= {"good.png", "other.png"}
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(studies=st.lists(st.tuples(WORDS, WORDS, WORDS), min_size=1, max_size=5))
 def test_a_table_round_trip_keeps_the_text(folder: Path, studies: list[tuple[str, str, str]]) -> None:
     path = folder / "round.csv"

@@ -29,6 +29,7 @@ def import_(
     split: Annotated[str, typer.Option(help="auto, none, or shares such as 70/10/20.")] = "auto",
     seed: _Seed = 0,
     reports: Annotated[str, typer.Option(help="auto, need or keep: what becomes of empty reports.")] = "auto",
+    positions: Annotated[str, typer.Option(help="auto, guess or keep: views not recorded.")] = "auto",
     check: Annotated[
         str, typer.Option(help="auto, decode, exists or none: how images are checked.")
     ] = "auto",
@@ -49,7 +50,7 @@ def import_(
     from radalign.data.importing import import_source, parse_settings, write_import
 
     settings = parse_settings(
-        split, seed, reports, check, workers, images, report_files, column or [], labels, part
+        split, seed, reports, positions, check, workers, images, report_files, column or [], labels, part
     )
     manifest, flow = import_source(source, folder, settings, progress_bar(as_json))
     page = write_import(manifest, flow, out)

@@ -34,10 +34,12 @@ class ImageCheck:
     Args:
         fault: Why it cannot be used, as (reason, sentence); None when it can.
         fingerprint: See `radalign.images.fingerprint`; b"" when the image was not decoded.
+        frontal: See `radalign.images.position`; None when the image was not decoded.
     """
 
     fault: tuple[str, str] | None = None
     fingerprint: bytes = b""
+    frontal: float | None = None
 
 
 def check_images(
@@ -47,7 +49,7 @@ def check_images(
     check: Check = "decode",
     workers: int = 1,
     progress: Progress | None = None,
-) -> tuple[list[Study], dict[str, bytes]]:
+) -> tuple[list[Study], dict[str, ImageCheck]]:
     """Leave out the views whose image is missing or unreadable, then the studies without a view.
 
     Args:
@@ -59,26 +61,28 @@ def check_images(
         progress: Wraps the loop over images, for a progress bar.
 
     Returns:
-        The studies left, and the fingerprint of each image that was decoded.
+        The studies left, and what was seen of each image that was looked at.
     """
     studies = list(studies)
     paths = [view.path for study in studies for view in study.views]
     checks = _checks(paths, root, check, workers, progress)
     kept = [left for study in studies if (left := _without(study, checks, flow)) is not None]
-    return kept, {path: done.fingerprint for path, done in checks.items() if done.fault is None}
+    return kept, checks
 
 
 def check_image(path: str, root: Path) -> ImageCheck:
     """Decode one image, or say why it cannot be."""
     from radalign.images.fingerprint import fingerprint
+    from radalign.images.position import frontal_score
     from radalign.images.read import read_image
 
     if not (root / path).is_file():
         return ImageCheck((MISSING, path))
     try:
-        return ImageCheck(None, fingerprint(read_image(root / path)))
+        image = read_image(root / path)
     except ImageError as error:
         return ImageCheck((UNREADABLE, str(error).replace(f"{root}{os.sep}", "")))
+    return ImageCheck(None, fingerprint(image), frontal_score(image))
 
 
 def _checks(

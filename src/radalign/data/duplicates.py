@@ -91,8 +91,8 @@ def manifest_copies(
 ) -> list[Copy]:
     """Decode every image of a manifest and find the copies."""
     flow = ExclusionFlow("manifest")
-    studies, fingerprints = check_images(manifest, manifest.root, flow, "decode", workers, progress)
-    return find_copies(studies, fingerprints, most_bits)
+    studies, checks = check_images(manifest, manifest.root, flow, "decode", workers, progress)
+    return find_copies(studies, {path: seen.fingerprint for path, seen in checks.items()}, most_bits)
 
 
 def _copy(one: tuple[str, str, str], other: tuple[str, str, str], bits: int) -> Copy:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from radalign.data.checking import Progress, check_images
+from radalign.data.checking import ImageCheck, Progress, check_images
 from radalign.data.duplicates import Copy, find_copies, note_copies, refuse_leaks
 from radalign.data.exclusions import ExclusionFlow
+from radalign.data.positions import guess_positions
 from radalign.data.priors import link_priors
 from radalign.data.sources import find_source
 from radalign.data.sources.source import Check, Source, SourceError, SourceOptions
@@ -22,6 +23,7 @@ from radalign.data.split import DEFAULT_SHARES, parse_shares, split_studies
 from radalign.study import Manifest, Study
 
 Reports = Literal["auto", "need", "keep"]
+Positions = Literal["auto", "guess", "keep"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class ImportSettings:
         seed: Seed of the split.
         reports: `need` leaves out studies whose report says nothing of the images, unless they are the prior
             of one that is kept; `keep` keeps them; `auto` needs reports when the source has any.
+        positions: `guess` fills view positions that are not recorded from the pixels, `keep` leaves them
+            empty; `auto` guesses for sources that never record them.
         check: How thoroughly to check images; None = the source's default.
         workers: Processes that decode.
         options: What only some sources use.
@@ -41,6 +45,7 @@ class ImportSettings:
     split: str = "auto"
     seed: int = 0
     reports: Reports = "auto"
+    positions: Positions = "auto"
     check: Check | None = None
     workers: int = 1
     options: SourceOptions = field(default_factory=SourceOptions)
@@ -71,9 +76,10 @@ def import_source(
     root = source.root(folder, settings.options)
     studies: Iterable[Study] = _unique(source.read(folder, flow, settings.options), flow)
     check = settings.check or source.check
-    studies, fingerprints = check_images(studies, root, flow, check, settings.workers, progress)
+    studies, seen = check_images(studies, root, flow, check, settings.workers, progress)
+    studies = _place_views(studies, seen, settings, source, flow)
     studies = _with_reports(_link(studies, source, flow), settings.reports, flow)
-    copies = find_copies(studies, fingerprints)
+    copies = find_copies(studies, {path: image.fingerprint for path, image in seen.items()})
     note_copies(copies, flow)
     studies = _split(studies, settings, copies)
     refuse_leaks(studies, copies)
@@ -92,6 +98,19 @@ def _unique(studies: Iterable[Study], flow: ExclusionFlow) -> Iterable[Study]:
         else:
             seen.add(study.id)
             yield study
+
+
+def _place_views(
+    studies: list[Study],
+    seen: dict[str, ImageCheck],
+    settings: ImportSettings,
+    source: Source,
+    flow: ExclusionFlow,
+) -> list[Study]:
+    if settings.positions == "keep" or (settings.positions == "auto" and not source.without_positions):
+        return studies
+    scores = {path: image.frontal for path, image in seen.items() if image.frontal is not None}
+    return guess_positions(studies, scores, flow)
 
 
 def _link(studies: list[Study], source: Source, flow: ExclusionFlow) -> list[Study]:
@@ -158,6 +177,7 @@ def parse_settings(
     split: str,
     seed: int,
     reports: str,
+    positions: str,
     check: str,
     workers: int,
     images: Path | None,
@@ -172,6 +192,7 @@ def parse_settings(
         SourceError: If a choice is not one of those offered, or a column is not written as role=NAME.
     """
     _choose("--reports", reports, ("auto", "need", "keep"))
+    _choose("--positions", positions, ("auto", "guess", "keep"))
     _choose("--check", check, ("auto", "decode", "exists", "none"))
     pairs = [column.partition("=") for column in columns]
     for role, equals, name in pairs:
@@ -182,6 +203,7 @@ def parse_settings(
         split=split,
         seed=seed,
         reports=cast(Reports, reports),
+        positions=cast(Positions, positions),
         check=None if check == "auto" else cast(Check, check),
         workers=workers or os.cpu_count() or 1,
         options=options,

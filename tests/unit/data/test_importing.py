@@ -87,7 +87,7 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     ("check", "kept"), [("exists", ["s1", "s2", "s4"]), ("none", ["s1", "s2", "s4", "s5"])]
 )
 def test_a_lighter_check_trusts_more(bad_table: Path, check: str, kept: list[str]) -> None:
-    settings = parse_settings("auto", 0, "auto", check, 1, None, None, [], "", "")
+    settings = parse_settings("auto", 0, "auto", "auto", check, 1, None, None, [], "", "")
     assert [s.id for s in import_source("table", bad_table, settings)[0]] == kept
 
 
@@ -136,6 +136,7 @@ def test_the_flow_is_written_beside_the_manifest(bad_table: Path, tmp_path: Path
     ("given", "sentence"),
     [
         ({"reports": "maybe"}, "--reports 'maybe' is not one of auto, need, keep"),
+        ({"positions": "ask"}, "--positions 'ask'"),
         ({"check": "twice"}, "--check 'twice'"),
         ({"columns": ["image"]}, "role=NAME"),
     ],
@@ -145,6 +146,7 @@ def test_settings_that_are_none_are_refused(given: dict[str, object], sentence: 
         "split": "auto",
         "seed": 0,
         "reports": "auto",
+        "positions": "auto",
         "check": "auto",
         "workers": 0,
     }

@@ -4,7 +4,8 @@
       ecgen-radiology/1.xml ...                    one report per study, with the ids of its images
       CXR1_1_IM-0001-3001.png ...                  the images, in any folder below (PNG or JPEG)
 
-One study per patient; a report has no date and does not say which image is the frontal one.
+One study per patient. A report has no date and does not say which image is the frontal one: an import guesses
+that from the pixels.
 """
 
 from __future__ import annotations
@@ -132,4 +133,10 @@ def _text(element: ElementTree.Element | None) -> str:
     return "" if element is None else " ".join("".join(element.itertext()).split())
 
 
-SOURCE = Source("openi", "Open-i, Indiana University chest radiographs with reports", LAYOUT, read)
+SOURCE = Source(
+    "openi",
+    "Open-i, Indiana University chest radiographs with reports",
+    LAYOUT,
+    read,
+    without_positions=True,
+)

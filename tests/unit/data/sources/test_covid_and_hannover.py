@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from radalign.data.importing import import_source
+from radalign.data.importing import ImportSettings, import_source
 
 Image = Callable[..., str]
 Table = Callable[..., Path]
@@ -108,7 +108,7 @@ def test_the_real_hannover_images_in_the_repositorys_form(
     (tmp_path / "png").mkdir()
     for r in rows:
         (tmp_path / "png" / Path(r["image_path"]).name).symlink_to(folder / r["image_path"])
-    manifest, flow = import_source("hannover", tmp_path)
+    manifest, flow = import_source("hannover", tmp_path, ImportSettings(check="exists"))
     assert (flow.images_kept, flow.patients_kept) == (186, 53)
     assert len({s.patient_id for s in manifest if s.prior_study_id}) == 27
 
@@ -137,7 +137,7 @@ def test_the_real_covid_images_in_the_repositorys_form(real_data: Path, tmp_path
             }
             writer.writerow([known.get(name, "") for name in COVID.split(",")])
     (tmp_path / "images").symlink_to(folder / "images")
-    manifest, flow = import_source("covid", tmp_path)
+    manifest, flow = import_source("covid", tmp_path, ImportSettings(check="exists"))
     studies = {(r["patient_id"], r["time_offset_days"]) for r in rows}
     assert (flow.images_found, flow.studies_found) == (255, len(studies))
     assert flow.patients_kept >= 120

@@ -73,7 +73,8 @@ def test_a_report_becomes_a_study_with_its_images(openi: Callable[..., Path], im
     assert study.labels == {"normal": 1}
     assert study.licence == "http://creativecommons.org/licenses/by-nc-nd/4.0/"
     assert study.extra == {"mesh_major": "normal", "caption": "PA and lateral"}
-    assert flow.noted["view without a position"].images == 2
+    assert flow.noted["position guessed from the pixels"].images == 2
+    assert sorted(v.position for v in study.views) == ["FRONTAL", "LATERAL"]
 
 
 @pytest.mark.parametrize(
