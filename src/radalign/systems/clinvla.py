@@ -75,6 +75,9 @@ class ClinVLASettings(Settings):
         "none", description="`cca`: heads start from the canonical correlation of the frozen features."
     )
     warm_folds: int = Field(5, ge=0, le=20, description="Parts for cross-fitting the warm start; 0 = none.")
+    train_heads: bool = Field(
+        True, description="Whether the global heads train beside the warm start's maps."
+    )
     train_maps: bool = Field(
         False, description="Whether the warm start's maps train too; they overfit at once."
     )
@@ -128,6 +131,8 @@ class ClinVLA(System):
         if s.warm_start == "cca":
             self.maps_head = WarmMaps(self, len(recipe.data.slots), s.warm_folds, s.train_maps)
             self.maps_head.silence(self.image_global_head, self.text_global_head)
+            self.image_global_head.requires_grad_(s.train_heads)
+            self.text_global_head.requires_grad_(s.train_heads)
         if s.train_backbones:
             self.requires_grad_(True)
         if s.stage == "downstream":
