@@ -218,12 +218,13 @@ class _Rapid:
         self.engine = engine
 
     def find(self, picture: np.ndarray) -> list[Mark]:
-        result = self.engine(np.stack([picture] * 3, axis=-1))
+        # RapidOCR remembers these switches from call to call, so each call sets all of them.
+        result = self.engine(np.stack([picture] * 3, axis=-1), use_det=True, use_cls=False, use_rec=True)
         corners = [] if result.boxes is None else result.boxes
         return [Mark(_around(np.asarray(c)), t) for c, t in zip(corners, result.txts or (), strict=True)]
 
     def read(self, picture: np.ndarray) -> str:
-        result = self.engine(np.stack([picture] * 3, axis=-1), use_det=False, use_cls=False)
+        result = self.engine(np.stack([picture] * 3, axis=-1), use_det=False, use_cls=False, use_rec=True)
         return " ".join(result.txts or ())
 
 

@@ -1,10 +1,22 @@
 """Burned-in text: found, masked, kept when safe, and never mistaken for a collimator edge."""
 
+from importlib.util import find_spec
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from radalign.images.burned_in import Box, Mark, clean, fill, find_by_edges, find_marks
+from radalign.images.burned_in import (
+    Box,
+    Mark,
+    _Rapid,
+    clean,
+    fill,
+    find_by_edges,
+    find_marks,
+    rapid_reader,
+)
 
 
 def radiograph(seed: int = 0, shape: tuple[int, int] = (480, 400)) -> np.ndarray:
@@ -120,6 +132,40 @@ def test_a_fill_continues_a_ramp_and_touches_nothing_else() -> None:
 
 def test_a_fill_of_the_whole_image_does_not_fail() -> None:
     assert fill(np.full((4, 4), 3, np.uint8), Box(0, 0, 4, 4)).tolist() == [[3] * 4] * 4
+
+
+class RemembersItsSwitches:
+    """As RapidOCR does: a switch that is not set keeps its last value."""
+
+    def __init__(self) -> None:
+        self.use_det = True
+
+    def __call__(self, picture: np.ndarray, use_det: bool | None = None, **others: bool) -> SimpleNamespace:
+        self.use_det = self.use_det if use_det is None else use_det
+        if not self.use_det:
+            return SimpleNamespace(txts=("L",))
+        corners = np.array([[[2.5, 3.5], [9.2, 3.5], [9.2, 7.1], [2.5, 7.1]]])
+        return SimpleNamespace(boxes=corners, txts=("DOE",))
+
+
+def test_the_reader_can_find_again_after_it_has_read() -> None:
+    reader = _Rapid(RemembersItsSwitches())
+    picture = np.zeros((20, 20), np.uint8)
+    assert reader.read(picture) == "L"
+    assert reader.find(picture) == [Mark(Box(3, 2, 8, 10), "DOE")]
+    assert reader.read(picture) == "L"
+
+
+@pytest.mark.skipif(find_spec("rapidocr") is None, reason="RapidOCR is not installed (radalign[ocr]).")
+def test_real_ocr_keeps_a_safe_mark_and_masks_a_name() -> None:
+    reader = rapid_reader()
+    image = written(
+        written(radiograph(0, (700, 800)), "DOE^JANE 1961", (10, 10), 28), "PORTABLE", (600, 400), 28
+    )
+    cleaned = clean(image, reader)
+    assert [mark.text for mark in cleaned.kept] == ["PORTABLE"]
+    assert any("DOE" in mark.text for mark in cleaned.masked)
+    assert cleaned.residual == ()
 
 
 def test_a_blank_image_has_no_text() -> None:
