@@ -155,6 +155,6 @@ def _clip_tokenizer(folder: Path) -> FastTokenizer:
     )
     split = pre_tokenizers.Split(Regex(_CLIP_WORDS), behavior="removed", invert=True)
     fast.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    start, end = ((token, fast.token_to_id(token)) for token in (_CLIP_START, _CLIP_END))
+    start, end = ((token, int(fast.token_to_id(token) or 0)) for token in (_CLIP_START, _CLIP_END))
     fast.post_processor = processors.RobertaProcessing(end, start, trim_offsets=False, add_prefix_space=False)
     return fast
