@@ -36,7 +36,7 @@ def page(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: PromptSet
     named = {label(cell): read_cell(out, manifest) for cell, out in done.items() if cell[0] != ALONE}
     first = next(name for name in named if name.startswith(MAIN))
     both = results({first: named[first], **named}, prompts)
-    parts = [opening(done, manifest, prompts, minutes), table(both, done), gaps(both)]
+    parts = [opening(done, manifest, prompts, minutes), verdict(both), table(both, done), gaps(both)]
     for cell in done:
         if cell[0] == MAIN and cell[1]:
             rivals = {name: v for name, v in named.items() if BAR in name or "canonical" in name}
@@ -74,8 +74,32 @@ def opening(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: Prompt
             f"Every trained cell had {minutes:g} minutes on 2 CPU cores ({run.get('processor', 'x86-64')}, "
             f"{run.get('precision', '')}), other work beside. Nothing was selected: the last "
             "weights are evaluated. Intervals: 95 % bootstrap over patients; all test studies compete.",
+            "Closed forms and warm starts also need the frozen features of the training studies: about three",
+            "minutes here, computed once and kept, not in the minutes below. Most arms have one seed so far.",
             "",
             "Made by `python scripts/openi_slice.py --data FOLDER/manifest.csv`.",
+        ]
+    )
+
+
+def verdict(pair: Pair) -> str:
+    """Which measures of the bar are reached, which are not shown, in sentences made from the intervals."""
+    names = {COLUMNS[name]: name for name in BAR_COLUMNS}
+    lines = ["## In short", ""]
+    for gap in (*pair[0].gaps, *pair[1].gaps):
+        rival = next((r for r in (BAR, "canonical correlation") if gap.against.startswith(r)), "")
+        if rival and (gap.task, gap.metric) in names and not gap.group:
+            sign = "better" if gap.low > 0 else "worse" if gap.high < 0 else "no difference shown"
+            value = f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+            lines.append(f"- {names[gap.task, gap.metric]} against {rival}: {sign}, {value}.")
+    lines += [
+        "",
+        "Minutes of training on a shared machine do not show what adapters can add; `docs/log.md` says what",
+    ]
+    return "\n".join(
+        [
+            *lines,
+            "was tried, what failed, and that the warm recipe's last change came after a look at this split.",
         ]
     )
 
