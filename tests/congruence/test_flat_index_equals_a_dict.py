@@ -191,4 +191,4 @@ class IndexAgainstDict(RuleBasedStateMachine):
 IndexAgainstDict.TestCase.settings = settings(
     max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
-TestIndexAgainstDict = IndexAgainstDict.TestCase
+TestIndexAgainstDict = pytest.mark.timeout(600)(IndexAgainstDict.TestCase)  # file by file on a busy disk

@@ -180,6 +180,7 @@ for name in CHANGES:
 """
 
 
+@pytest.mark.timeout(600)  # dozens of forks and folders: seconds alone, minutes on a busy disk
 def test_a_kill_at_any_step_leaves_the_old_state_or_the_new(four, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)
     base = four()
