@@ -38,7 +38,7 @@ class RunResult:
         best_numbers: All numbers of that validation.
         last_numbers: All numbers of the last one.
         wall_s: Time of all sessions together.
-        peak_memory_bytes: Of this session's main process.
+        peak_memory_bytes: Of the main process since it last started.
         details: What else makes the result repeatable: recipe, data, versions, device.
     """
 
