@@ -14,7 +14,7 @@ def evaluate(
         Path | None, typer.Option(help="The manifest (Parquet), or the folder that a protocol asks for.")
     ] = None,
     task: Annotated[
-        str, typer.Option(help="retrieval, zero-shot, space, or a protocol such as chexpert-5x200.")
+        str, typer.Option(help="retrieval, zero-shot, space, probe, fine-tune, or a protocol (rsna, ...).")
     ] = "retrieval",
     mode: Annotated[str, typer.Option(help="Of a protocol: paper (as published) or strict.")] = "strict",
     split: Annotated[str, typer.Option(help="The manifest's split; `all` takes every study.")] = "test",
@@ -33,6 +33,10 @@ def evaluate(
     label: Annotated[list[str] | None, typer.Option(help="Retrieval: a label of P@k; repeatable.")] = None,
     exclude_own_report: Annotated[
         bool, typer.Option("--exclude-own-report", help="Retrieval: hide a study's own report from P@k.")
+    ] = False,
+    fine_tune: Annotated[
+        bool,
+        typer.Option("--fine-tune", help="A protocol with labels: also train copies of the systems (slow)."),
     ] = False,
     similarity: Annotated[
         str, typer.Option(help="Retrieval: global, local (patches and words) or both.")
@@ -61,7 +65,7 @@ def evaluate(
     plan = make_plan(
         run=run, data=data, task=task, mode=mode, split=split, baselines=baseline, prompts=prompts,
         pooling=pooling, labels=label, exclude_own_report=exclude_own_report, similarity=similarity,
-        resamples=resamples, seed=seed, device=device,
+        fine_tune=fine_tune, resamples=resamples, seed=seed, device=device,
     )  # fmt: skip
     result = evaluate_run(plan, progress_bar(as_json))
     files = write_result(result, out or plan.default_folder)

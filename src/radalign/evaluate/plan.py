@@ -19,7 +19,7 @@ class Plan:
     Args:
         run: Folder of a trained system, or of the run that made it.
         data: A manifest, or the folder (or manifest) that a protocol asks for.
-        task: `retrieval`, `zero-shot`, `space`, or a protocol's name (see `protocols`).
+        task: `retrieval`, `zero-shot`, `space`, `probe`, `fine-tune`, or a protocol's name (see `protocols`).
         mode: For a protocol: `paper` or `strict`.
         split: The manifest's split; "" takes every study.
         baselines: `unadapted`, or folders of other runs.
@@ -27,6 +27,7 @@ class Plan:
         pooling: For zero-shot: how prompts are pooled; "" takes the set's own way.
         labels: For retrieval: the labels of P@k; empty takes the frequent ones.
         exclude_own_report: For retrieval: hide the own report from P@k.
+        fine_tune: For a protocol with labels: also train copies of the systems on them.
         similarity: For retrieval: `global`, `local` or `both`.
         resamples: Bootstrap resamples.
         seed: Of the bootstrap.
@@ -43,6 +44,7 @@ class Plan:
     pooling: str = ""
     labels: tuple[str, ...] = ()
     exclude_own_report: bool = False
+    fine_tune: bool = False
     similarity: str = "global"
     resamples: int = 1000
     seed: int = 0

@@ -8,7 +8,7 @@ resamples, so its interval covers the test patients and `SD` the draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Literal
@@ -58,6 +58,10 @@ class Parts:
     test: StudyEmbeddings
 
 
+Learner = Callable[[NDArray[np.int64]], Floats]
+"""From the training studies that may be learnt from (their indices) to the test studies' logits, [N, C]."""
+
+
 def evaluate_probe(
     named: Mapping[str, Parts], settings: ProbeSettings, progress: Progress | None = None
 ) -> Result:
@@ -66,38 +70,55 @@ def evaluate_probe(
     Raises:
         EvaluationError: If a patient is in two splits, or no label has both answers in the test split.
     """
-    first = next(iter(named.values()))
-    _check_disjoint(first)
-    cells = [(name, share) for name in named for share in settings.shares]
+    learners = {name: probe_learner(parts, settings) for name, parts in named.items()}
+    return evaluate_learners("linear probe", learners, next(iter(named.values())), settings, progress)
+
+
+def evaluate_learners(
+    method: str, learners: Mapping[str, Learner], parts: Parts, settings: ProbeSettings,
+    progress: Progress | None = None,
+) -> Result:  # fmt: skip
+    """Let every system learn from every share of the training studies, and test it.
+
+    Args:
+        method: `linear probe`, `fine-tuning`, ...
+        learners: Name to how that system learns.
+        parts: Who is in which split, and their labels; the same for all.
+        settings: Labels, shares, draws.
+        progress: Wraps the loop.
+    """
+    _check_disjoint(parts)
+    cells = [(name, share) for name in learners for share in settings.shares]
     numbers: dict[tuple[str, str], dict[Name, Number]] = {}
     spread: list[Measure] = []
-    for name, share in progress(cells, "Probing") if progress else cells:
-        task = f"linear probe, {100 * share:g} %"
-        scores = _scores(named[name], share, settings)
-        numbers[name, task] = _numbers(first.test, scores, settings.labels)
-        spread.append(_spread(name, task, first.test, scores, settings.labels))
-    resamples = Resamples(first.test.patient_ids, settings.resamples, settings.seed)
-    measures, gaps = compare(numbers, resamples)
-    sizes = {split: len(getattr(first, split)) for split in ("train", "validate", "test")}
-    return Result("linear probe", "strict", (*measures, *spread), gaps, asdict(settings) | {"studies": sizes})
+    for name, share in progress(cells, "Learning") if progress else cells:
+        task = f"{method}, {100 * share:g} %"
+        draws = [learners[name](taken) for taken in _draws(parts.train, share, settings)]
+        numbers[name, task] = _numbers(parts.test, draws, settings.labels)
+        spread.append(_spread(name, task, parts.test, draws, settings.labels))
+    measures, gaps = compare(numbers, Resamples(parts.test.patient_ids, settings.resamples, settings.seed))
+    sizes = {split: len(getattr(parts, split)) for split in ("train", "validate", "test")}
+    return Result(method, "strict", (*measures, *spread), gaps, asdict(settings) | {"studies": sizes})
 
 
-def _scores(parts: Parts, share: float, settings: ProbeSettings) -> list[Floats]:
-    """Test logits [N, C] of every draw."""
-    truth = label_table(parts.train, settings.labels)
+def probe_learner(parts: Parts, settings: ProbeSettings) -> Learner:
+    """A linear probe on frozen embeddings; the validation studies pick its penalty."""
+    truth, held = label_table(parts.train, settings.labels), label_table(parts.validate, settings.labels)
+
+    def learn(taken: NDArray[np.int64]) -> Floats:
+        fits = [fit_labels(parts.train.image[taken], truth[taken], penalty) for penalty in settings.penalties]
+        quality = [mean_auc(fit.logits(parts.validate.image), held).value for fit in fits]
+        best = int(np.nanargmax(quality)) if np.isfinite(quality).any() else len(fits) // 2
+        return fits[best].logits(parts.test.image)
+
+    return learn
+
+
+def _draws(train: StudyEmbeddings, share: float, settings: ProbeSettings) -> list[NDArray[np.int64]]:
+    """The training studies of every draw of a share."""
     seeds: Sequence[int] = settings.seeds if share < 1 else settings.seeds[:1]
-    owners = parts.train.patient_ids if settings.by == "patient" else parts.train.study_ids
-    return [_one_draw(parts, truth, some_patients(owners, share, s), settings) for s in seeds]
-
-
-def _one_draw(
-    parts: Parts, truth: NDArray[np.int8], taken: NDArray[np.int64], settings: ProbeSettings
-) -> Floats:
-    held = label_table(parts.validate, settings.labels)
-    fits = [fit_labels(parts.train.image[taken], truth[taken], penalty) for penalty in settings.penalties]
-    quality = [_mean_auc(fit.logits(parts.validate.image), held).value for fit in fits]
-    best = int(np.nanargmax(quality)) if np.isfinite(quality).any() else len(fits) // 2
-    return fits[best].logits(parts.test.image)
+    owners = train.patient_ids if settings.by == "patient" else train.study_ids
+    return [some_patients(owners, share, seed) for seed in seeds]
 
 
 def label_table(studies: StudyEmbeddings, labels: Sequence[str]) -> NDArray[np.int8]:
@@ -123,12 +144,18 @@ def _spread(
 ) -> Measure:
     """Standard deviation of the mean AUC over the draws, 0 for a single draw."""
     truth = label_table(test, labels)
-    values = [_mean_auc(scores, truth).value for scores in draws]
+    values = [mean_auc(scores, truth).value for scores in draws]
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     return Measure(name, task, "SD of mean AUC", deviation, n=len(values))
 
 
-def _mean_auc(scores: Floats, truth: NDArray[np.int8]) -> Statistic:
+def mean_auc(scores: Floats, truth: NDArray[np.int8]) -> Statistic:
+    """Mean AUC over labels, those without both answers left out.
+
+    Args:
+        scores: [N, C].
+        truth: 1, 0 or -1 for unknown, [N, C].
+    """
     return average_of([_auc(scores[:, c], truth[:, c]) for c in range(truth.shape[1])])
 
 

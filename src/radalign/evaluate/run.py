@@ -61,9 +61,8 @@ def _protocol(plan: Plan, watch: Stopwatch, progress: Progress | None) -> Result
     systems = _systems(plan)
     watch.step("load")
     pooling = Pooling(plan.pooling) if plan.pooling else None
-    result = protocol.run(
-        systems, plan.data, Options(plan.mode, pooling, plan.resamples, plan.seed, progress)
-    )
+    options = Options(plan.mode, pooling, plan.resamples, plan.seed, progress, plan.fine_tune)
+    result = protocol.run(systems, plan.data, options)
     watch.step("evaluate")
     content = Manifest.read(plan.data).sha256() if plan.data.is_file() else ""
     return _signed(result, plan, systems, content, watch)

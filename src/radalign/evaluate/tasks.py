@@ -1,4 +1,4 @@
-"""The evaluations that work on any manifest: retrieval, zero-shot, the look of the joint space."""
+"""The evaluations that work on any manifest: retrieval, zero-shot, the joint space, learning from labels."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Any, cast
 
 from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings, embed
 from radalign.evaluate.findings import prompted
+from radalign.evaluate.fine_tune import FineTuneSettings
+from radalign.evaluate.learning import learn_from_labels
 from radalign.evaluate.local_similarity import with_local
 from radalign.evaluate.plan import Plan
 from radalign.evaluate.pooling import Pooling
+from radalign.evaluate.probing import ProbeSettings
 from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.provenance import Stopwatch
 from radalign.evaluate.results import Result
-from radalign.evaluate.retrieval import RetrievalSettings, Similarity, evaluate_retrieval
+from radalign.evaluate.retrieval import RetrievalSettings, Similarity, evaluate_retrieval, frequent_labels
 from radalign.evaluate.space import evaluate_space
 from radalign.evaluate.zero_shot import ZeroShotSettings, evaluate_zero_shot
 from radalign.study import Manifest
@@ -99,4 +102,26 @@ def _space(
     return result
 
 
-TASKS: dict[str, Callable[..., Result]] = {"retrieval": _retrieval, "zero-shot": _zero_shot, "space": _space}
+def _learn(
+    plan: Plan,
+    systems: Mapping[str, Any],
+    studies: Manifest,
+    manifest: Manifest,
+    watch: Stopwatch,
+    progress: Progress | None,
+) -> Result:
+    labels = plan.labels or frequent_labels([frozenset(s.positives) for s in manifest])
+    settings = ProbeSettings(labels, resamples=plan.resamples, seed=plan.seed)
+    tune = FineTuneSettings(seed=plan.seed) if plan.task == "fine-tune" else None
+    result = learn_from_labels(systems, manifest, settings, tune, progress)
+    watch.step("learn")
+    return result
+
+
+TASKS: dict[str, Callable[..., Result]] = {
+    "retrieval": _retrieval,
+    "zero-shot": _zero_shot,
+    "space": _space,
+    "probe": _learn,
+    "fine-tune": _learn,
+}

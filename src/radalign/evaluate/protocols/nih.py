@@ -1,11 +1,12 @@
-"""NIH ChestX-ray14: linear probe with 1, 10 and 100 % of the official training images.
+"""NIH ChestX-ray14: linear probe and fine-tuning with 1, 10 and 100 % of the training images.
 
     Data_Entry_2017*.csv   Image Index, Finding Labels ("A|B" or "No Finding"), Patient ID, ...
     train_val_list.txt     official split, by patient
     test_list.txt
     **/<Image Index>       the images, in any folder below
 
-A tenth of the training patients (seeded) is kept for validation, which picks the probe's penalty.
+A tenth of the training patients (seeded) is kept for validation, which picks the probe's penalty and the
+fine-tuning's epoch.
 
 | | paper | strict |
 |---|---|---|
@@ -24,10 +25,12 @@ from pathlib import Path
 import numpy as np
 
 from radalign.data.sources.csv_rows import Row, read_csv
-from radalign.evaluate.embeddings import Embedder, EvaluationError, embed
-from radalign.evaluate.probing import Parts, ProbeSettings, evaluate_probe
+from radalign.evaluate.embeddings import Embedder, EvaluationError
+from radalign.evaluate.fine_tune import FineTuneSettings
+from radalign.evaluate.learning import learn_from_labels
+from radalign.evaluate.probing import ProbeSettings
 from radalign.evaluate.protocols.protocol import Options, Protocol, first_file
-from radalign.evaluate.results import Result
+from radalign.evaluate.results import Result, joined
 from radalign.study import Manifest, Study, View, parse_position
 
 LABELS = (
@@ -61,23 +64,14 @@ def read(folder: Path, seed: int = 0) -> Manifest:
 
 
 def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Result:
-    """Probe every system."""
+    """Probe every system, and fine-tune it when asked for."""
     manifest = read(folder, options.seed)
-    named = {
-        name: Parts(
-            *(
-                embed(system, manifest.where(split=split), options.progress, reports=False)
-                for split in ("train", "validate", "test")
-            )
-        )
-        for name, system in systems.items()
-    }
     settings = ProbeSettings(LABELS, resamples=options.resamples, seed=options.seed)
     if options.mode == "paper":
         settings = replace(settings, by="image", seeds=(options.seed,))
-    return replace(
-        evaluate_probe(named, settings, options.progress), protocol=PROTOCOL.name, mode=options.mode
-    )
+    methods = [None, FineTuneSettings(seed=options.seed)] if options.fine_tune else [None]
+    parts = [learn_from_labels(systems, manifest, settings, tune, options.progress) for tune in methods]
+    return replace(joined(parts), protocol=PROTOCOL.name, mode=options.mode)
 
 
 def _study(row: Row, files: Mapping[str, Path], folder: Path, split: str) -> Study:
@@ -105,7 +99,7 @@ def _validation_patients(patients: list[str], seed: int) -> set[str]:
 
 PROTOCOL = Protocol(
     "nih",
-    "NIH ChestX-ray14 linear probe",
+    "NIH ChestX-ray14 linear probe and fine-tuning",
     "Data_Entry_2017.csv, train_val_list.txt, test_list.txt, and the images in any folder below.",
     run,
     "A share of the training set is drawn by image, once.",

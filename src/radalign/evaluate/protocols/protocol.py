@@ -28,6 +28,7 @@ class Options:
         resamples: Bootstrap resamples.
         seed: Of the bootstrap and of whatever the protocol draws.
         progress: Wraps loops over batches.
+        fine_tune: Also train copies of the systems on the protocol's labels, where it has any (slow).
     """
 
     mode: Mode = "strict"
@@ -35,6 +36,7 @@ class Options:
     resamples: int = 1000
     seed: int = 0
     progress: Progress | None = None
+    fine_tune: bool = False
 
 
 @dataclass(frozen=True)
