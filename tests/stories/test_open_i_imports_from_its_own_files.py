@@ -10,7 +10,7 @@ import pytest
 
 from radalign.data.importing import ImportSettings, import_source
 
-STUDIES = 60
+STUDIES = 100
 
 
 def write_report(path: Path, row: dict[str, str]) -> None:
@@ -31,7 +31,8 @@ def write_report(path: Path, row: dict[str, str]) -> None:
 def test_reports_and_images_meet(real_data: Path, tmp_path: Path) -> None:
     folder = real_data / "openi_iu_xray"
     with (folder / "reports.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["image_ids"]][:STUDIES]
+        listed = [row for row in csv.DictReader(file) if row["image_ids"]]
+    rows = listed[:: len(listed) // STUDIES][:STUDIES]  # spread evenly over the set
     (tmp_path / "ecgen-radiology").mkdir()
     for row in rows:
         write_report(tmp_path / "ecgen-radiology" / f"{row['uid'].removeprefix('CXR')}.xml", row)

@@ -40,7 +40,7 @@ def test_a_flat_and_a_tiny_image_have_a_score() -> None:
 def test_real_pairs_are_told_apart(real_data: Path) -> None:
     folder = real_data / "openi_iu_xray"
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))[:100]
+        rows = list(csv.DictReader(file))[::28]  # spread evenly over the set
     scores = [frontal_score(read_image(folder / row["image_path"])) for row in rows]
     right = [(s >= FRONTAL_FROM) == (r["view_class"] == "frontal") for s, r in zip(scores, rows, strict=True)]
     assert np.mean(right) > 0.95
