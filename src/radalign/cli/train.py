@@ -34,6 +34,10 @@ def train(
     """Train a system: adapters on frozen encoders, validated every epoch, resumable after a kill."""
     import json
 
+    from radalign.train.memory import use_large_pages
+
+    use_large_pages()
+
     from radalign.study import Manifest
     from radalign.systems.base import create
     from radalign.train.bar import Bar
