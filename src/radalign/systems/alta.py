@@ -131,6 +131,9 @@ class ALTA(System):
             self.image_to_text.requires_grad_(False)
             if self.missing_token is not None:
                 self.missing_token.requires_grad_(False)
+        if not self.weight("local_contrastive"):
+            self.image_local_head.requires_grad_(False)
+            self.text_local_head.requires_grad_(False)
         if not self.weight("image_reconstruction"):
             self.decoder.requires_grad_(False)
         if not self.weight("masked_language"):

@@ -131,20 +131,30 @@ class ClinVLA(System):
         if s.warm_start == "cca":
             self.maps_head = WarmMaps(self, len(recipe.data.slots), s.warm_folds, s.train_maps)
             self.maps_head.silence(self.image_global_head, self.text_global_head)
-            self.image_global_head.requires_grad_(s.train_heads)
-            self.text_global_head.requires_grad_(s.train_heads)
+        self._choose_what_trains()
+
+    def _choose_what_trains(self) -> None:
+        """Adapters, and the heads and scales that an objective of the recipe reaches; see also `stage`."""
+        s, frozen_heads = self.settings, self.maps_head is not None and not self.settings.train_heads
+        for head in (self.image_global_head, self.text_global_head):
+            head.requires_grad_(not frozen_heads)
+        has_local = bool(self.weight("local_contrastive") or self.weight("local_attraction"))
+        for head in (self.image_local_head, self.text_local_head):
+            head.requires_grad_(has_local)
+        self.log_scales.requires_grad_(
+            bool(self.weight("global_contrastive") or self.weight("local_contrastive"))
+        )
         if s.train_backbones:
-            self.requires_grad_(True)
+            self.vision.requires_grad_(True)
+            self.text.requires_grad_(True)
         if s.stage == "downstream":
-            self._train_task_adapters_only()
+            for name, parameter in self.named_parameters():
+                kept = ".task." in name or "_head." in name
+                parameter.requires_grad_(parameter.requires_grad and kept)
 
     def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
         """Fill the linear maps from the frozen features of the training studies, when the recipe says so."""
         return {} if self.maps_head is None else self.maps_head.fit(self, manifest, progress)
-
-    def _train_task_adapters_only(self) -> None:
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(".task." in name or "head" in name)
 
     # -- encoding ----------------------------------------
 

@@ -94,8 +94,19 @@ def test_training_drops_three_quarters_of_the_patches_of_each_view(tiny, batch):
     assert system.encode_images(batch(system).images).local.shape == (4, 2 * 4, 16)
 
 
-def test_every_trainable_parameter_gets_a_gradient_after_the_first_step(tiny, batch):
-    system = tiny("clinvla", 'model.adapter_init="he"').train()
+RECIPES = [
+    "clinvla",
+    "clinvla-published",
+    "clinvla-variance",
+    "clinvla-heads",
+    "clinvla-full",
+    "clinvla-warm",
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_parameter_trains_exactly_if_an_objective_reaches_it(recipe, tiny, batch):
+    system = tiny(recipe, 'model.adapter_init="he"').train()
     system.total(system.objectives(batch(system))).backward()
     without = [n for n, p in system.named_parameters() if p.requires_grad and p.grad is None]
     frozen = [n for n, p in system.named_parameters() if not p.requires_grad and p.grad is not None]
@@ -107,6 +118,17 @@ def test_the_downstream_stage_trains_task_adapters_and_heads_only(tiny):
     system = tiny("clinvla", 'model.stage="downstream"')
     parts = {n.split(".")[-3] for n, p in system.named_parameters() if p.requires_grad and "adapter" in n}
     assert parts == {"task"}
+
+
+def test_the_downstream_stage_leaves_the_warm_start_as_it_is(tiny):
+    system = tiny("clinvla-warm", 'model.stage="downstream"')
+    assert {n.split(".")[0] for n, p in system.named_parameters() if p.requires_grad} == {"vision", "text"}
+
+
+def test_full_fine_tuning_leaves_the_maps_of_the_folds_alone(tiny):
+    system = tiny("clinvla-warm", "model.train_backbones=true")
+    assert system.vision.cls.requires_grad
+    assert not any(p.requires_grad for p in system.maps_head.parameters())
 
 
 def test_full_fine_tuning_trains_the_backbones_and_saves_them(tiny, tmp_path):

@@ -277,6 +277,7 @@ def test_a_run_is_only_removed_when_asked_and_other_files_never(tmp_path):
 def test_a_run_that_ran_out_of_time_may_go_on(tmp_path):
     (tmp_path / "run.json").write_text('{"finished": true, "stopped_by": "time"}')
     open_run_folder(tmp_path, resume=True, overwrite=False)
+    assert "time" in (tmp_path / "run.json").read_text()  # it was let in, and nothing was removed
 
 
 # -- the rest ----------------------------------------

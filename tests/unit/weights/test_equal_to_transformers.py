@@ -10,6 +10,7 @@ from radalign.weights.hub import load_text, load_vision
 
 transformers = pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.timeout(900)  # importing transformers is slow on a busy machine
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
 IMAGE = {**SIZES, "patch_size": 4, "image_size": 16}
 CLIP_SIZES = {**SIZES, "intermediate_size": 48, "projection_dim": 24}
