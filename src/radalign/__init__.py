@@ -9,7 +9,7 @@ Names load on first use, so that `import radalign` costs no torch.
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return metadata.version("radalign")
+        from importlib.metadata import version  # not needed by a verb's help, and slow to import
+
+        return version("radalign")
     if name not in _HOME:
         raise AttributeError(f"radalign has no {name!r}; the public names are {', '.join(__all__)}.")
     return getattr(import_module(_HOME[name]), name)
