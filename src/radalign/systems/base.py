@@ -29,9 +29,11 @@ from radalign.weights.hub import load_text, load_vision
 # Where every system lives: recipe key -> "module:class". A new system is one more line here.
 SYSTEMS = {
     "alta": "radalign.systems.alta:ALTA",
+    "biovil_t": "radalign.systems.biovil_t:BioViLT",
     "clinvla": "radalign.systems.clinvla:ClinVLA",
     "closed_form": "radalign.systems.closed_form:ClosedForm",
     "nearl_clip": "radalign.systems.nearl_clip:NEARLCLIP",
+    "two_towers": "radalign.systems.two_towers:TwoTowers",
 }
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
