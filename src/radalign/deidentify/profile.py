@@ -1,5 +1,7 @@
 """PS3.15 as a table: what happens to each attribute, with the retain and clean options.
 
+The Basic Profile's actions are the packaged table; what an option changes follows from `options`.
+
 References:
     DICOM PS3.15 Annex E, Table E.1-1 (attributes) and E.1-1a (actions); PS3.16 CID 7050 (codes of the
     options).
@@ -15,6 +17,7 @@ from functools import cache
 from importlib import resources
 
 from radalign.deidentify.errors import DeidentifyError
+from radalign.deidentify.options import options_of
 
 BASIC_CODE = ("113100", "Basic Application Confidentiality Profile")
 OPTION_CODES = {
@@ -31,16 +34,6 @@ OPTION_CODES = {
 
 PIXEL_CODE = ("113101", "Clean Pixel Data Option")
 
-_COLUMNS = {
-    "uids": "retain_uids",
-    "devices": "retain_devices",
-    "institution": "retain_institution",
-    "patient": "retain_patient",
-    "full-dates": "retain_full_dates",
-    "modified-dates": "retain_modified_dates",
-    "descriptors": "clean_descriptors",
-    "graphics": "clean_graphics",
-}
 # "X unless Z is needed": without the file's IOD at hand, the one that keeps any object conformant.
 _STRICTEST_CONFORMANT = {"X/Z": "Z", "X/D": "D", "Z/D": "D", "X/Z/D": "D", "X/Z/U*": "U"}
 
@@ -127,8 +120,11 @@ def _index() -> tuple[dict[str, Row], list[tuple[re.Pattern[str], Row]]]:
     return exact, shapes
 
 
-def _rows(lines: Iterable[Mapping[str, str | None]]) -> Iterable[Row]:
+def _rows(lines: Iterable[Mapping[str, str]]) -> Iterable[Row]:
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
     for line in lines:
-        options = {option: line[column] for option, column in _COLUMNS.items()}
-        chosen = {option: action for option, action in options.items() if action}
-        yield Row(str(line["tag"]), str(line["keyword"]), str(line["basic"]), chosen)
+        tag, keyword = line["tag"], line["keyword"]
+        known = "x" not in tag and dictionary_has_tag(int(tag, 16))
+        vr = str(dictionary_VR(int(tag, 16))) if known else ""
+        yield Row(tag, keyword, line["basic"], options_of(keyword, vr))

@@ -88,6 +88,25 @@ def test_no_attribute_of_the_table_keeps_its_value_under_the_basic_profile() -> 
     assert checked > 600
 
 
+def test_an_option_changes_nothing_else() -> None:
+    by_option = {o: {r.keyword for r in table() if o in r.options} for o in OPTION_CODES}
+    assert {"PatientName", "PatientBirthDate", "PatientAddress", "OperatorsName"}.isdisjoint(
+        set().union(*by_option.values())
+    )
+    assert not any("Patient" in k or "Person" in k for k in by_option["devices"] | by_option["institution"])
+    assert by_option["graphics"] == {
+        "CurveData",
+        "OverlayData",
+        "OverlayComments",
+        "GraphicAnnotationSequence",
+    }
+    for row in table():
+        assert row.options.get("patient") in (None, "K" if row.keyword not in FREE_WORDS else "C")
+
+
+FREE_WORDS = {"Allergies", "PatientState", "PreMedication", "SpecialNeeds"}
+
+
 def test_unknown_and_contradicting_options_are_refused() -> None:
     with pytest.raises(DeidentifyError, match="Unknown options faces"):
         Profile(frozenset({"faces"}))
