@@ -55,6 +55,20 @@ def masked_patch_error(predicted: Tensor, target: Tensor, keep: Tensor) -> Tenso
     return (error * dropped).sum() / dropped.sum().clamp(min=1)
 
 
+def maskable_words(attention_mask: Tensor) -> Tensor:
+    """Which tokens of padded texts may be hidden: all but the first ([CLS]) and the last ([SEP]).
+
+    Args:
+        attention_mask: bool [B, L], True = a real token, padding on the right.
+
+    >>> maskable_words(torch.tensor([[True, True, True, False]])).tolist()
+    [[False, True, False, False]]
+    """
+    position = torch.arange(attention_mask.shape[1], device=attention_mask.device)
+    last = attention_mask.sum(1, keepdim=True) - 1
+    return attention_mask & (position > 0) & (position < last)
+
+
 def mask_words(
     input_ids: Tensor,
     maskable: Tensor,

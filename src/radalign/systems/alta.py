@@ -32,15 +32,17 @@ from radalign.nn.masking import random_keep
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather_embeddings
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
-from radalign.objectives.masked import (
-    IGNORE,
-    mask_words,
-    masked_patch_error,
-    masked_word_error,
-    patch_targets,
-)
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
+from radalign.systems.groups import decayed_and_plain
+from radalign.systems.masked_record import (
+    HiddenWords,
+    MaskedRecordSettings,
+    hide_words,
+    pixel_error,
+    shrink,
+    word_error,
+)
 from radalign.systems.recipe import Recipe
 from radalign.systems.warm_start import WarmMaps
 
@@ -48,19 +50,12 @@ LOG_SCALE_START = math.log(1 / 0.07)
 LOG_SCALE_MOST = math.log(100)
 
 
-class ALTASettings(Settings):
+class ALTASettings(MaskedRecordSettings):
     """ALTA's `[model]` section; (A..) number the public implementation's defects in ARCHITECTURE.md."""
 
     adapter_ratio: float = Field(0.25, gt=0, le=1, description="Bottleneck width as a share of the tower's.")
     embedding_width: int = Field(128, ge=2, description="Width of the joint space.")
     mask_ratio: float = Field(0.75, ge=0, lt=1, description="Share of patches dropped per view in training.")
-    word_mask: float = Field(0.5, ge=0, lt=1, description="Share of words hidden for the word objective.")
-    word_replace: tuple[float, float, float] = Field(
-        (1.0, 0.0, 0.0), description="Hidden words become [MASK], a random word, or stay (A9)."
-    )
-    target_scale: int = Field(2, ge=1, description="Pixels per side of a target, against the input's.")
-    decoder_depth: int = Field(4, ge=1, description="Blocks of the image decoder.")
-    decoder_heads: int = Field(6, ge=1, description="Attention heads of the image decoder.")
     freeze_decoder: bool = Field(False, description="Freeze the decoder's blocks, if pretrained (A13).")
     text_pool: Literal["cls", "mean"] = Field("cls", description="The text's global token: CLS or the mean.")
     fusion: Literal["mean", "attention"] = Field("mean", description="How a study's views become one (A16).")
@@ -157,7 +152,8 @@ class ALTA(System):
     def _see(self, images: ImageBatch) -> Seen:
         """Encode the present views, or all slots when missing ones count."""
         counted = torch.ones_like(images.view_mask) if self.settings.official_missing else images.view_mask
-        views = self._encoder_pixels(images.images[counted])[:, None]  # [N, 1, h, w]
+        size = self.recipe.data.size_px // self._reconstruction_scale()
+        views = shrink(images.images[counted], size)[:, None]  # [N, 1, h, w]
         p = self.vision.patch_px
         grid = (views.shape[-2] // p, views.shape[-1] // p)
         keep = random_keep(len(views), grid[0] * grid[1], self._mask_ratio()).to(views.device)
@@ -185,14 +181,6 @@ class ALTA(System):
 
     def _mask_ratio(self) -> float:
         return self.settings.mask_ratio if self.training else 0.0
-
-    def _encoder_pixels(self, views: Tensor) -> Tensor:
-        """Views [N, H, W] at the encoder's size; they are larger when the targets of reconstruction are."""
-        size = self.recipe.data.size_px // self._reconstruction_scale()
-        if views.shape[-1] == size:
-            return views
-        small = F.interpolate(views[:, None].float(), (size, size), mode="bilinear", antialias=True)[:, 0]
-        return small / 255 if views.dtype == torch.uint8 else small
 
     def _reconstruction_scale(self) -> int:
         return self.settings.target_scale if self.weight("image_reconstruction") else 1
@@ -228,37 +216,26 @@ class ALTA(System):
     def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
         """The recipe's terms of a batch; contrastive ones see the batches of all processes."""
         seen = self._see(batch.images)
-        masked = self._hide_words(batch.texts) if self.weight("masked_language") else None
+        masked = None
+        if self.weight("masked_language"):
+            masked = hide_words(self, batch.texts, self.settings.word_mask, self.settings.word_replace)
         whole, hidden = self._read(batch.texts, masked, self._pooled(seen))
         terms = self._contrastive(seen, whole, batch)
         if self.weight("image_reconstruction"):
             terms["image_reconstruction"] = self._reconstruct(seen, batch.images)
         if masked is not None and hidden is not None:
-            chosen = masked[1] != IGNORE
-            logits = self.word_head(hidden[chosen], self.text.word.weight)
-            terms["masked_language"] = masked_word_error(logits, masked[1][chosen])
+            words = self.text.word.weight
+            terms["masked_language"] = word_error(self.word_head, hidden, masked.labels, words)
         return terms
 
-    def _hide_words(self, texts: TextBatch) -> tuple[Tensor, Tensor]:
-        s, mask = self.settings, texts.attention_mask
-        if self.tokenizer.mask_id is None:
-            raise ValueError("This text encoder has no [MASK] token; set objectives.masked_language=0.")
-        position = torch.arange(mask.shape[1], device=mask.device)
-        last = mask.sum(1, keepdim=True) - 1
-        maskable = mask & (position > 0) & (position < last)  # neither [CLS] nor [SEP]
-        vocabulary = self.text.config.vocabulary
-        return mask_words(
-            texts.input_ids, maskable, self.tokenizer.mask_id, s.word_mask, vocabulary, s.word_replace
-        )
-
     def _read(
-        self, texts: TextBatch, masked: tuple[Tensor, Tensor] | None, image: Tensor
+        self, texts: TextBatch, masked: HiddenWords | None, image: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Token features of the whole reports and, in the same pass, of those with hidden words."""
         if masked is None:
             return self.text(texts.input_ids, texts.attention_mask), None
         added = self.image_to_text(image)  # [B, D]
-        ids = torch.cat([texts.input_ids, masked[0]])
+        ids = torch.cat([texts.input_ids, masked.input_ids])
         tokens = self.text(
             ids, texts.attention_mask.repeat(2, 1), torch.cat([torch.zeros_like(added), added])
         )
@@ -289,10 +266,9 @@ class ALTA(System):
         rows = (place == slot) & images.view_mask[study, place]  # [N]
         if not bool(rows.any()):
             return seen.tokens.sum() * 0.0
-        predicted = self.decoder(seen.tokens[rows], seen.keep[rows])
         patch = self.vision.patch_px * self.settings.target_scale
-        target = patch_targets(images.images[study[rows], slot], patch)
-        return masked_patch_error(predicted, target, seen.keep[rows])
+        views = images.images[study[rows], slot]
+        return pixel_error(self.decoder, seen.tokens[rows], seen.keep[rows], views, patch)
 
     def after_step(self) -> None:
         """Keep every scale between 1 and 100."""
@@ -301,14 +277,7 @@ class ALTA(System):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Weight decay on matrices and on CLS, not on biases, norms and scales, as the public code does."""
-        train = self.recipe.train
-        trainable = [(n, p) for n, p in self.named_parameters() if p.requires_grad]
-        decayed = [p for n, p in trainable if p.ndim >= 2 or n == "vision.cls"]
-        plain = [p for n, p in trainable if p.ndim < 2 and n != "vision.cls"]
-        return [
-            {"name": "decayed", "params": decayed, "lr": train.lr, "weight_decay": train.weight_decay},
-            {"name": "plain", "params": plain, "lr": train.lr, "weight_decay": 0.0},
-        ]
+        return decayed_and_plain(self, ("vision.cls",))
 
 
 class Seen:
