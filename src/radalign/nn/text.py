@@ -26,6 +26,7 @@ class TextConfig:
         max_tokens: The longest text, in tokens.
         projection: The width of the published joint space, or 0 for none (CLIP).
         projection_hidden: The hidden width of a two-layer projection, or 0 for a linear one (BiomedCLIP).
+        segments: BERT's kinds of segment, 0 for none (CLIP). A report is one segment: the first.
     """
 
     transformer: TransformerConfig
@@ -33,6 +34,7 @@ class TextConfig:
     max_tokens: int
     projection: int = 0
     projection_hidden: int = field(default=0, repr=False)  # the tensors' shapes tell it to a fingerprint
+    segments: int = field(default=0, repr=False)  # a fingerprint counts the first in with the positions
 
 
 class TextEncoder(nn.Module):
@@ -55,6 +57,7 @@ class TextEncoder(nn.Module):
         self.name = self.identity = ""
         self.word = nn.Embedding(config.vocabulary, self.width)
         self.position = nn.Embedding(config.max_tokens, self.width)
+        self.segment = nn.Parameter(torch.zeros(config.segments, self.width)) if config.segments else None
         self.first_norm = nn.LayerNorm(self.width, blocks.norm_eps) if blocks.norm == "post" else None
         self.embedding_adapter: nn.Module | None = None
         self.transformer = Transformer(blocks)
@@ -86,7 +89,8 @@ class TextEncoder(nn.Module):
                 f"A text has {input_ids.shape[1]} tokens but the limit is {self.max_tokens}; truncate it."
             )
         layout = Layout.of_mask(attention_mask.bool())
-        tokens = self.word(input_ids.flatten()[layout.gather]) + self.position(layout.position)  # [T, D]
+        tokens = self.word(input_ids.flatten()[layout.gather])  # [T, D]
+        tokens = tokens + nn.functional.embedding(layout.position, self.places())
         if self.first_norm is not None:
             tokens = self.first_norm(tokens)
             tokens = dropout(tokens, self.config.transformer.dropout) if self.training else tokens
@@ -94,6 +98,11 @@ class TextEncoder(nn.Module):
             flat = extra[layout.sequence] if extra.dim() == 2 else extra.flatten(0, 1)[layout.gather]
             tokens = tokens + flat.to(tokens.dtype)  # [T, D]
         return Packed(tokens if self.embedding_adapter is None else self.embedding_adapter(tokens), layout)
+
+    def places(self) -> Tensor:
+        """What a token's column adds to it: its position and the first segment, [max_tokens, D]."""
+        table = self.position.weight
+        return table if self.segment is None else table + self.segment[0]
 
     def finish(self, packed: Packed) -> Tensor:
         """The last norm of tokens [T, D] -> [B, L, D]."""

@@ -72,11 +72,7 @@ def tensors(published: Published) -> dict[str, Tensor]:
     Raises:
         CheckpointError: This is not an ALTA checkpoint.
     """
-    tidied = bert.tidy({name.removeprefix(f"{TEXT}"): value for name, value in published.items()})
-    source = {
-        **published,
-        **{f"{TEXT}{name}": value for name, value in tidied.items() if name.startswith("bert.")},
-    }
+    source = bert.tidy(published)
     depths = (block_count(published, "blocks."), block_count(published, f"{TEXT}bert.encoder.layer."))
     if not all(depths) or any(name not in published for name in _SCALES):
         raise CheckpointError(
@@ -124,6 +120,7 @@ def sizes(published: Published, config: Mapping[str, Any]) -> dict[str, Any]:
         "heads": config.get("text_heads", 12), "vocabulary": words.shape[0], "max_tokens": positions,
         "mlp_width": published[f"{TEXT}bert.encoder.layer.0.intermediate.dense.weight"].shape[0],
         "norm_eps": config.get("norm_eps_text", 1e-12),
+        "segments": len(published.get(f"{TEXT}bert.embeddings.token_type_embeddings.weight", ())),
     }  # fmt: skip
     return {
         "vision": vision, "text": text, "image_px": image_px,

@@ -17,9 +17,11 @@ HF = NameMap(
     rest={
         "word.weight": "embeddings.word_embeddings.weight",
         "position.weight": "embeddings.position_embeddings.weight",
+        "segment": "embeddings.token_type_embeddings.weight",
         "first_norm.weight": "embeddings.LayerNorm.weight",
         "first_norm.bias": "embeddings.LayerNorm.bias",
     },
+    optional=frozenset({"segment"}),
     block="encoder.layer.{i}.",
     blocks={
         f"{ours}.{part}": tuple(f"{name}.{part}" for name in theirs)
@@ -56,7 +58,12 @@ def config(hf: Mapping[str, Any]) -> TextConfig:
         dropout=hf.get("hidden_dropout_prob", 0.1),
         attention_dropout=hf.get("attention_probs_dropout_prob", 0.1),
     )
-    return TextConfig(blocks, hf.get("vocab_size", 30522), hf.get("max_position_embeddings", 512))
+    return TextConfig(
+        blocks,
+        hf.get("vocab_size", 30522),
+        hf.get("max_position_embeddings", 512),
+        segments=hf.get("type_vocab_size", 2),
+    )
 
 
 def config_of_shapes(published: Mapping[str, Tensor], prefix: str, heads: int = 0) -> TextConfig:
@@ -83,24 +90,21 @@ def config_of_shapes(published: Mapping[str, Tensor], prefix: str, heads: int = 
         "intermediate_size": mlp.shape[0],
         "vocab_size": words.shape[0],
         "max_position_embeddings": places.shape[0],
+        "type_vocab_size": len(published.get(f"{prefix}embeddings.token_type_embeddings.weight", ())),
     }
     return config(settings)
 
 
 def tidy(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Old TensorFlow names (`gamma`, `beta`) made new, and segment 0 added to every position.
+    """Old TensorFlow names (`gamma`, `beta`) made new.
 
-    A report is one segment, so the segment embedding is a constant and needs no place of its own.
+    >>> list(tidy({"LayerNorm.gamma": Tensor()}))
+    ['LayerNorm.weight']
     """
-    tensors = {
-        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
-            "LayerNorm.beta", "LayerNorm.bias"
-        ): tensor
-        for name, tensor in published.items()
-    }
-    for prefix in HF.prefixes:
-        segment = tensors.pop(f"{prefix}embeddings.token_type_embeddings.weight", None)
-        position = tensors.get(f"{prefix}embeddings.position_embeddings.weight")
-        if segment is not None and position is not None:
-            tensors[f"{prefix}embeddings.position_embeddings.weight"] = position.float() + segment[0].float()
+    new = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+    tensors = dict(published)
+    for name in published:
+        for old, better in new.items():
+            if name.endswith(old):
+                tensors[name.removesuffix(old) + better] = tensors.pop(name)
     return tensors

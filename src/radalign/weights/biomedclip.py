@@ -44,6 +44,7 @@ TEXT = NameMap(
         "projection.0.weight": "text.proj.0.weight",
         "projection.2.weight": "text.proj.2.weight",
     },
+    optional=bert.HF.optional,
     block="text.transformer." + bert.HF.block,
     blocks=bert.HF.blocks,
 )

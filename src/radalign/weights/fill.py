@@ -32,7 +32,8 @@ def fill(encoder: Encoder, name: str, names: NameMap, published: Published) -> t
     """
     shapes = {key: tuple(value.shape) for key, value in encoder.state_dict().items()}
     renamed = rename(published, names, shapes, encoder.config.transformer.depth)
-    encoder.load_state_dict({key: value.float() for key, value in renamed.tensors.items()})
+    tensors = {key: value.float() for key, value in renamed.tensors.items()}
+    encoder.load_state_dict(tensors, strict=False)  # `rename` has refused what must not be missing
     return freeze(encoder, name), renamed.account
 
 
@@ -47,7 +48,8 @@ def fingerprint(module: nn.Module, config: object) -> str:
     """The SHA-256 over a configuration and a module's tensors (name, shape, float32 bytes), in hex.
 
     Saved systems name their backbones by it, so a configuration's representation must not change: a field
-    added later declares `repr=False`, or its default would change every fingerprint.
+    added later declares `repr=False`, or its default would change every fingerprint. BERT's first segment
+    counts as part of the positions, because only their sum matters.
 
     >>> layer = nn.Linear(1, 1).requires_grad_(False)
     >>> before = fingerprint(layer, "tiny")
@@ -56,7 +58,10 @@ def fingerprint(module: nn.Module, config: object) -> str:
     (False, 64)
     """
     digest = hashlib.sha256(repr(config).encode())
-    for name, tensor in sorted(module.state_dict().items()):
+    tensors = module.state_dict()
+    if "segment" in tensors:  # where the first segment ends and the position begins is no difference
+        tensors["position.weight"] = tensors["position.weight"].float() + tensors.pop("segment")[0].float()
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}{list(tensor.shape)}".encode())
         digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy().data)
     return digest.hexdigest()

@@ -103,3 +103,19 @@ def test_projections_have_one_layer_or_two():
     assert an_encoder(projection=8).projection(torch.zeros(2, 16)).shape == (2, 8)
     two = an_encoder(projection=8, projection_hidden=12).projection
     assert [tuple(p.shape) for p in two.parameters()] == [(12, 16), (8, 12)]
+
+
+def test_every_token_of_a_report_belongs_to_the_first_segment():
+    sizes = {"width": 8, "depth": 1, "heads": 2, "mlp_width": 8}
+    blocks = TransformerConfig(**sizes, norm="post")
+    torch.manual_seed(0)
+    encoder = TextEncoder(TextConfig(blocks, 20, 16, segments=2)).eval()
+    folded = TextEncoder(TextConfig(blocks, 20, 16)).eval()
+    torch.nn.init.normal_(encoder.segment)
+    own = {name: value.clone() for name, value in encoder.state_dict().items() if name != "segment"}
+    folded.load_state_dict(own)
+    ids, mask = torch.randint(20, (3, 9)), torch.arange(9) < torch.tensor([9, 2, 5])[:, None]
+    with torch.no_grad():
+        assert not torch.allclose(encoder(ids, mask), folded(ids, mask))
+        folded.position.weight += encoder.segment[0]
+        assert torch.equal(encoder(ids, mask), folded(ids, mask))

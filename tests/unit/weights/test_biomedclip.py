@@ -27,14 +27,14 @@ def as_published(encoder, names, prefix):
 def towers(tmp_path):
     """Random towers without projections, and a folder that holds them with projections."""
     vision = load_vision({"random": {**BLOCKS, "norm_eps": 1e-6}})
-    text, _ = load_text({"random": {**BLOCKS, "vocabulary": 40, "max_tokens": 64}})
+    text, _ = load_text({"random": {**BLOCKS, "vocabulary": 40, "max_tokens": 64, "segments": 2}})
+    text.segment.normal_()
     tensors = as_published(vision, vit.TIMM, "visual.trunk.") | as_published(
         text, bert.HF, "text.transformer."
     )
     tensors["visual.trunk.patch_embed.proj.weight"] = vision.patch.weight.view(128, 3, 16, 16).clone()
     tensors["visual.trunk.cls_token"] = vision.cls[None, None].clone()
     tensors["visual.trunk.pos_embed"] = vision.position[None].clone()
-    tensors["text.transformer.embeddings.token_type_embeddings.weight"] = torch.zeros(2, 128)
     shapes = {
         "visual.head.proj.weight": (24, 128),
         "text.proj.0.weight": (76, 128),

@@ -59,6 +59,16 @@ VISION_HALF = "0dc5e13b459fdf8bb29cf370fb3adf1821300a2f60ddc7b1f51573460a3f535a"
 TEXT_HALF = "e964f80ba9e953f0c96778a0e795e814b5ce36876a5ce9c2a427992211259e4d"
 
 
+def test_a_first_segment_and_the_positions_that_hold_it_are_one_identity():
+    apart, whole = (
+        hub.load_text({"random": {"width": 8, "vocabulary": 9, "segments": n}})[0] for n in (2, 0)
+    )
+    torch.nn.init.normal_(apart.segment)
+    assert fingerprint(apart, apart.config) != fingerprint(whole, whole.config)
+    whole.position.weight += apart.segment[0]
+    assert fingerprint(apart, apart.config) == fingerprint(whole, whole.config)
+
+
 def test_identity_is_that_of_the_published_weights_whatever_is_added_later():
     encoder = hub.load_vision({"random": {}})
     name = encoder.identity
