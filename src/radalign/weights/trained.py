@@ -1,0 +1,94 @@
+"""Encoders out of a trained system's folder: what masked record modelling or full fine-tuning made.
+
+    runs/mrm/best/recipe.toml ─ backbones.vision ─ the encoder that training began with
+                  adapters.safetensors ─ vision.* ─ its weights now
+
+A run that left its backbone frozen holds no encoder, and one with adapters inside holds more than one; both
+are refused.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from radalign.nn.text import TextEncoder
+from radalign.nn.vision import VisionEncoder
+from radalign.weights.files import read_checkpoint
+from radalign.weights.fill import freeze
+from radalign.weights.names import CheckpointError
+
+Encoder = TypeVar("Encoder", VisionEncoder, TextEncoder)
+Side = Literal["vision", "text"]
+_TENSORS = "adapters.safetensors"
+
+
+def system_folder(folder: Path) -> Path | None:
+    """The trained system in a folder: the folder itself, its best or its last one; None if there is none."""
+    for candidate in (folder, folder / "best", folder / "last"):
+        if (candidate / "recipe.toml").is_file() and (candidate / _TENSORS).is_file():
+            return candidate
+    return None
+
+
+def trained_encoder(folder: Path, side: Side, load: Callable[[Any], Encoder]) -> Encoder:
+    """The encoder of a trained system, frozen and named by the run's recipe and its weights now.
+
+    Args:
+        folder: Of `system_folder`.
+        side: Which tower.
+        load: Loads the encoder that the run began with.
+
+    Raises:
+        CheckpointError: If the recipe is damaged, or the run did not train the whole tower and only it.
+    """
+    recipe = _recipe(folder)
+    encoder = load(recipe["backbones"][side])
+    start = f"{side}."
+    tensors = {
+        name.removeprefix(start): tensor.float()
+        for name, tensor in read_checkpoint(folder / _TENSORS).items()
+        if name.startswith(start)
+    }
+    _need_whole(folder, side, set(encoder.state_dict()) - _fixed(encoder), set(tensors), encoder.identity)
+    try:
+        encoder.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{folder / _TENSORS} does not fit the encoder of its recipe ({error}); copy the folder again."
+        ) from error
+    return freeze(encoder, str(recipe["name"]))
+
+
+def _recipe(folder: Path) -> dict[str, Any]:
+    path = folder / "recipe.toml"
+    try:
+        recipe = tomllib.loads(path.read_text("utf-8"))
+        _ = recipe["name"], recipe["backbones"]["vision"], recipe["backbones"]["text"]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
+        raise CheckpointError(f"{path} is not a system's recipe ({error}); copy the folder again.") from error
+    return recipe
+
+
+def _fixed(encoder: VisionEncoder | TextEncoder) -> set[str]:
+    """Names that do not train in any case: a fixed grid of positions, a published joint space."""
+    names = {name for name in encoder.state_dict() if name.startswith("projection.")}
+    if isinstance(encoder, VisionEncoder) and encoder.config.position == "sincos":
+        names.add("position")
+    return names
+
+
+def _need_whole(folder: Path, side: Side, wanted: set[str], found: set[str], identity: str) -> None:
+    extra = {name for name in found - wanted if "adapter" in name}
+    if extra:
+        raise CheckpointError(
+            f"The {side} encoder in {folder} carries adapters ({sorted(extra)[0]}, ...), so it is no plain "
+            "backbone; give a run of `mrm`, or load the whole system."
+        )
+    if wanted - found:
+        raise CheckpointError(
+            f"The run in {folder} left (part of) its {side} backbone frozen, which is {identity}; give that "
+            "one, or a run of `mrm`."
+        )
