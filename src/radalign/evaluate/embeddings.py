@@ -36,8 +36,10 @@ class Embedder(Protocol):
     ) -> NDArray[Any]:  # fmt: skip
         """Embed the images of studies, [N, E], L2-normalised."""
 
-    def embed_texts(self, texts: Sequence[str], batch_size: int = 128) -> NDArray[Any]:
-        """Embed texts, [N, E], L2-normalised."""
+    def embed_texts(
+        self, texts: Sequence[str], batch_size: int = 128, normalise: bool = True
+    ) -> NDArray[Any]:
+        """Embed texts, [N, E], L2-normalised unless asked otherwise."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class Prompted:
 
     Args:
         studies: The reported studies.
-        present: Finding to embedded present sentences, [M, E].
+        present: Finding to embedded present sentences, [M, E], not at unit length.
         absent: Finding to embedded absent sentences.
         tuning: Validation studies for thresholds and temperature, or None.
     """
@@ -35,9 +35,14 @@ def prompted(
     system: Embedder, studies: StudyEmbeddings, prompts: PromptSet, tuning: StudyEmbeddings | None = None
 ) -> Prompted:
     """Embed the prompt set with the system that embedded the studies."""
-    present = {f.name: np.asarray(system.embed_texts(f.present)) for f in prompts.findings}
-    absent = {f.name: np.asarray(system.embed_texts(f.absent)) for f in prompts.findings}
+    present = {f.name: embed_prompts(system, f.present) for f in prompts.findings}
+    absent = {f.name: embed_prompts(system, f.absent) for f in prompts.findings}
     return Prompted(studies, present, absent, tuning)
+
+
+def embed_prompts(system: Embedder, prompts: Sequence[str]) -> NDArray[np.float32]:
+    """Embed sentences as the heads give them, [M, E]: pooling decides when they get unit length."""
+    return np.asarray(system.embed_texts(prompts, normalise=False), dtype=np.float32)
 
 
 def finding_scores(given: Prompted, finding: str, pooling: Pooling, tuning: bool = False) -> Floats:

@@ -53,7 +53,7 @@ def test_a_class_without_a_prompt_is_refused():
 class SeesWords:
     """A fake system: a sentence with "no" or "normal" points up, any other to the right."""
 
-    def embed_texts(self, texts, batch_size=128):
+    def embed_texts(self, texts, batch_size=128, normalise=True):
         return at(*(90 if {"no", "normal"} & set(t.lower().split()) else 0 for t in texts))
 
 

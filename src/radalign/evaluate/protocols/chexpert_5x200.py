@@ -29,6 +29,7 @@ from radalign.evaluate import chance, metrics
 from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Name, Number, compare, mean_number
 from radalign.evaluate.embeddings import Embedder, EvaluationError
+from radalign.evaluate.findings import embed_prompts
 from radalign.evaluate.pooling import class_scores
 from radalign.evaluate.prompt_sets import PromptSet, load_prompts
 from radalign.evaluate.protocols.chexpert import FIVE, positives
@@ -117,7 +118,7 @@ def _retrieval(
 def _zero_shot(
     system: Embedder, images: NDArray[np.float32], cases: Cases, prompts: PromptSet, options: Options
 ) -> dict[Name, Number]:
-    embedded = [system.embed_texts([gloria_clean(p) for p in prompts.classes[name]]) for name in FIVE]
+    embedded = [embed_prompts(system, [gloria_clean(p) for p in prompts.classes[name]]) for name in FIVE]
     scores = class_scores(images, embedded, options.pooling or prompts.pooling)
     predicted = scores.argmax(axis=1)
     found: dict[Name, Number] = {
@@ -141,7 +142,7 @@ def _class_of(row: Mapping[str, str]) -> int:
 
 def _notes(cases: Cases, options: Options) -> tuple[str, ...]:
     moved = int((cases.blocks != cases.classes).sum())
-    notes = ["Prompts are pooled from unit-length embeddings, because a system gives no others."]
+    notes = []
     if moved:
         notes.append(
             f"{moved} rows are not in the block of their label; paper mode counts them by row order."

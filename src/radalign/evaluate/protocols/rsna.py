@@ -28,6 +28,7 @@ from radalign.evaluate import metrics
 from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Name, Number, compare
 from radalign.evaluate.embeddings import Embedder, EvaluationError
+from radalign.evaluate.findings import embed_prompts
 from radalign.evaluate.folds import stratified_folds
 from radalign.evaluate.pooling import class_scores
 from radalign.evaluate.prompt_sets import load_prompts
@@ -94,7 +95,7 @@ def pneumonia_scores(system: Embedder, studies: list[Study], folder: Path, optio
     prompts = load_prompts("rsna-pneumonia")
     finding = prompts.findings[0]
     images = embed_frontals(system, studies, folder, options)
-    sides = [system.embed_texts(finding.present), system.embed_texts(finding.absent)]
+    sides = [embed_prompts(system, finding.present), embed_prompts(system, finding.absent)]
     cosines = class_scores(images, sides, options.pooling or prompts.pooling)
     scores: Floats = 1 / (1 + np.exp(cosines[:, 1] - cosines[:, 0]))
     return scores

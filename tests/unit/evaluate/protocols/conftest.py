@@ -32,7 +32,7 @@ class Angles:
         paths = [manifest.image_path(study.views[0]) for study in studies]
         return at([float(np.asarray(Image.open(path))[0, 0]) for path in paths])
 
-    def embed_texts(self, texts, batch_size=128):
+    def embed_texts(self, texts, batch_size=128, normalise=True):
         self.texts += list(texts)
         return at([self.angles.get(text, self.other) for text in texts])
 
