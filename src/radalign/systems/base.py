@@ -95,6 +95,13 @@ class System(nn.Module):
         """Embed texts: global [B, E], local [B, L, E], mask [B, L]."""
         raise TypeError(f"{type(self).__name__} does not encode texts; every system must.")
 
+    def text_points(self, texts: TextBatch) -> Tensor:
+        """The texts' global embeddings before they get unit length: [B, E].
+
+        A system whose heads end at unit length has no others, and gives those.
+        """
+        return self.encode_texts(texts).global_
+
     def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
         """Named loss terms of a batch, unweighted."""
         raise TypeError(f"{type(self).__name__} has no objectives; every system must.")
@@ -198,19 +205,28 @@ class System(nn.Module):
         return np.concatenate(rows)
 
     @torch.inference_mode()
-    def embed_texts(self, texts: Sequence[str], batch_size: int = 128) -> np.ndarray:
-        """Embed sentences or reports: float32 [N, E], L2-normalised."""
+    def embed_texts(
+        self, texts: Sequence[str], batch_size: int = 128, normalise: bool = True
+    ) -> np.ndarray:
+        """Embed sentences or reports.
+
+        Args:
+            texts: N texts; longer ones than the recipe's `backbones.max_tokens` are cut.
+            batch_size: Texts per forward pass.
+            normalise: False gives the heads' output as it is, for pooling prompts before they get unit length.
+
+        Returns:
+            float32 [N, E], L2-normalised unless asked otherwise.
+        """
         if not texts:
             return np.zeros((0, self.width), np.float32)
         was_training = self.training
         self.eval()
-        rows = [
-            self.encode_texts(self.tokenize(texts[i : i + batch_size]).to(self.device))
-            .global_.float()
-            .cpu()
-            .numpy()
-            for i in range(0, len(texts), batch_size)
-        ]
+        rows = []
+        for i in range(0, len(texts), batch_size):
+            batch = self.tokenize(texts[i : i + batch_size]).to(self.device)
+            z = self.encode_texts(batch).global_ if normalise else self.text_points(batch)
+            rows.append(z.float().cpu().numpy())
         self.train(was_training)
         return np.concatenate(rows)
 
