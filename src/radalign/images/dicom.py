@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from radalign.images.codecs import first_frame
 from radalign.images.dicom_geometry import crop_to_collimation, pixel_aspect, upright
 from radalign.images.errors import ImageError
 from radalign.images.greys import grey_map, photometry
@@ -18,7 +19,6 @@ from radalign.images.window import Window
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-    from pydicom.uid import UID
 
 HOUNSFIELD_MODALITIES = frozenset({"CT"})
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -84,19 +84,12 @@ def stored_frame(path: Path, header: Dataset) -> np.ndarray:
     Raises:
         ImageError: If no installed decoder reads its transfer syntax.
     """
-    from pydicom.pixels import apply_color_lut, pixel_array
+    from pydicom.pixels import apply_color_lut
 
     syntax = header.file_meta.get("TransferSyntaxUID") if hasattr(header, "file_meta") else None
     if syntax is None:
         raise ImageError(f"{path} does not name its transfer syntax; write it again with a file meta header.")
-    if syntax.is_compressed and not syntax.is_deflated:
-        _need_decoder(path, syntax, int(header.get("BitsStored", 8)))
-    try:
-        frame = pixel_array(header, index=0)
-    except (RuntimeError, NotImplementedError) as error:
-        if syntax.is_compressed and not _codecs_installed():
-            raise _missing_codec(path, syntax) from error
-        raise
+    frame = first_frame(path, header, syntax)
     if header.get("PhotometricInterpretation") == "PALETTE COLOR":
         frame = apply_color_lut(frame, header)
     return np.asarray(frame)
@@ -142,30 +135,6 @@ def check_size(path: Path, width_px: int, height_px: int, max_pixels: int) -> No
             f"{path} has {width_px} x {height_px} pixels, more than the limit of {max_pixels:,}; "
             "make it smaller, or pass a larger max_pixels."
         )
-
-
-def _need_decoder(path: Path, syntax: UID, bits: int) -> None:
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import JPEGExtended12Bit
-
-    if syntax == JPEGExtended12Bit and bits > 8:
-        raise ImageError(f"{path}: no freely licensed decoder reads 12-bit JPEG Extended; convert it first.")
-    try:
-        available = get_decoder(syntax).is_available
-    except NotImplementedError:
-        raise ImageError(f"{path}: pixel data is {syntax.name}, which cannot be read; convert it.") from None
-    if not available:
-        raise _missing_codec(path, syntax)
-
-
-def _missing_codec(path: Path, syntax: UID) -> ImageError:
-    return ImageError(f"{path}: pixel data is {syntax.name}; install radalign[codecs].")
-
-
-def _codecs_installed() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("gdcm") is not None
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pydicom
@@ -233,7 +235,8 @@ def test_turning_also_turns_the_shape_of_a_pixel(write_dicom: Write) -> None:
     assert read_image(path).shape == (20, 20)
 
 
-def test_twelve_bit_jpeg_is_refused_with_what_to_do(write_dicom: Write, ramp: np.ndarray) -> None:
+@pytest.fixture
+def twelve_bit_jpeg(write_dicom: Write, ramp: np.ndarray) -> Path:
     from pydicom.encaps import encapsulate
     from pydicom.uid import JPEGExtended12Bit
 
@@ -243,5 +246,31 @@ def test_twelve_bit_jpeg_is_refused_with_what_to_do(write_dicom: Write, ramp: np
     ds.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
     ds["PixelData"].VR = "OB"
     ds.save_as(path)
-    with pytest.raises(ImageError, match="12-bit JPEG Extended; convert it first"):
-        read_image(path)
+    return path
+
+
+def test_twelve_bit_jpeg_is_refused_with_what_to_do(
+    twelve_bit_jpeg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("radalign.images.codecs.find_spec", lambda name: None)
+    with pytest.raises(ImageError, match="12-bit JPEG Extended; install imagecodecs"):
+        read_image(twelve_bit_jpeg)
+
+
+def test_twelve_bit_jpeg_goes_to_imagecodecs_where_it_is_installed(
+    twelve_bit_jpeg: Path, ramp: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    library = ModuleType("imagecodecs")
+    library.jpeg8_decode = lambda data: given.append(data) or ramp  # type: ignore[attr-defined]
+    monkeypatch.setattr("radalign.images.codecs.find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "imagecodecs", library)
+    assert np.ptp(read_image(twelve_bit_jpeg)) > 0.9
+    assert [bytes(data) for data in given] == [b"\xff\xd8\xff\xd9"]
+
+
+def test_pydicoms_own_twelve_bit_jpeg_is_read_where_imagecodecs_is_installed() -> None:
+    pytest.importorskip("imagecodecs", reason="imagecodecs is not installed")
+    from pydicom.data import get_testdata_file
+
+    assert read_image(str(get_testdata_file("JPGExtended.dcm"))).shape == (1024, 256)
