@@ -55,11 +55,16 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
 
 
 class Linear(nn.Linear):
-    """`nn.Linear` with a cached low-precision copy of its frozen weight: [..., d_in] -> [..., d_out]."""
+    """`nn.Linear` with a cached low-precision copy of its frozen weight: [..., d_in] -> [..., d_out].
+
+    Attributes:
+        low_rank: `f(x) -> delta`, added to the result (nn/lora.py); None costs nothing.
+    """
 
     def __init__(self, d_in: int, d_out: int, bias: bool = True) -> None:
         super().__init__(d_in, d_out, bias)
         self._copy = FrozenCopy(_scaled)
+        self.low_rank: nn.Module | None = None
 
     def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
         """Apply the layer to x [..., d_in].
@@ -68,6 +73,13 @@ class Linear(nn.Linear):
             x: The input.
             scale: Multiplied with the result, [d_out] (LayerScale); costs nothing where the copy is used.
         """
+        out = self._plain(x, scale)
+        if self.low_rank is None:
+            return out
+        delta: Tensor = self.low_rank(x)
+        return out + (delta if scale is None else delta * scale)
+
+    def _plain(self, x: Tensor, scale: Tensor | None) -> Tensor:
         dtype = autocast_dtype(x.device)
         if dtype is None or any(t is not None and t.requires_grad for t in (self.weight, self.bias, scale)):
             out = F.linear(x, self.weight, self.bias)

@@ -29,11 +29,18 @@ from radalign.weights.hub import load_text, load_vision
 # Where every system lives: recipe key -> "module:class". A new system is one more line here.
 SYSTEMS = {
     "alta": "radalign.systems.alta:ALTA",
+    "clip_adapter": "radalign.systems.clip_adapter:CLIPAdapter",
     "biovil_t": "radalign.systems.biovil_t:BioViLT",
     "clinvla": "radalign.systems.clinvla:ClinVLA",
     "closed_form": "radalign.systems.closed_form:ClosedForm",
-    "nearl_clip": "radalign.systems.nearl_clip:NEARLCLIP",
+    "convirt": "radalign.systems.convirt:ConVIRT",
+    "gloria": "radalign.systems.gloria:GLoRIA",
+    "hica": "radalign.systems.hica:HiCA",
+    "lora": "radalign.systems.lora:LoRA",
+    "medklip": "radalign.systems.medklip:MedKLIP",
     "mrm": "radalign.systems.mrm:MRM",
+    "nearl_clip": "radalign.systems.nearl_clip:NEARLCLIP",
+    "tip_adapter": "radalign.systems.tip_adapter:TipAdapter",
     "two_towers": "radalign.systems.two_towers:TwoTowers",
 }
 
@@ -58,9 +65,9 @@ class System(nn.Module):
 
     Settings: ClassVar[type[Settings]] = Settings
     objective_names: ClassVar[tuple[str, ...]] = ()
+    aligns: ClassVar[bool] = True  # False: no space shared with texts, so that losses validate a run
 
     def __init__(self, recipe: Recipe) -> None:
-    aligns: ClassVar[bool] = True  # False: no space shared with texts, so that losses validate a run
         super().__init__()
         self.settings = self._checked(recipe)
         self.recipe = recipe
@@ -113,6 +120,16 @@ class System(nn.Module):
             Numbers worth keeping in the run's record.
         """
         return {}
+
+    @property
+    def learns_from_reports(self) -> bool:
+        """Whether a training study needs a report."""
+        return True
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """Whether a training study needs a class; such a system is a `Classifier`."""
+        return False
 
     def after_step(self) -> None:
         """Called after every optimiser step (clamps, running averages)."""
@@ -205,9 +222,7 @@ class System(nn.Module):
         return np.concatenate(rows)
 
     @torch.inference_mode()
-    def embed_texts(
-        self, texts: Sequence[str], batch_size: int = 128, normalise: bool = True
-    ) -> np.ndarray:
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 128, normalise: bool = True) -> np.ndarray:
         """Embed sentences or reports.
 
         Args:

@@ -1,0 +1,90 @@
+"""GLoRIA: whole image against whole text, and every word against the patches it attends to.
+
+    image ─ vision tower ─┬ CLS ──── Linear ─┐ global: InfoNCE of 10 * cosine
+                          └ patches ─ Linear ┼─────────────────────────────────────────────┐
+    one sentence ─ text tower ─┬ CLS ─ Linear┘                                             │
+                               └ words (their pieces summed) ─ Linear ─ attend over patches ┴ local: InfoNCE
+
+The three temperatures are fixed: 4 over patches, 5 over words, 10 of the logits. The published towers are a
+ResNet-50 and the sum of BioClinicalBERT's last four layers; this is the ViT version with the last layer.
+
+References: Huang et al., "GLoRIA: A Multimodal Global-Local Representation Learning Framework for
+    Label-efficient Medical Image Recognition", ICCV 2021, equations 1 to 9.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from radalign.data.batches import Embeddings, StudyBatch, TextBatch
+from radalign.objectives.contrastive import global_contrastive
+from radalign.objectives.local import LocalScales, local_contrastive
+from radalign.systems.base import Settings
+from radalign.systems.read_texts import ReadTexts, grouped_sum, need_read, words_of
+from radalign.systems.recipe import Recipe
+from radalign.systems.two_towers import TwoTowers, TwoTowerSettings, pool
+
+
+class GLoRIASettings(TwoTowerSettings):
+    """GLoRIA's `[model]` section."""
+
+    patch_scale: float = Field(4.0, gt=0, description="Scale of the attention over patches, fixed.")
+    word_scale: float = Field(5.0, gt=0, description="Scale of a word's cosine, fixed.")
+    logit_scale: float = Field(10.0, gt=0, description="Scale of both objectives' logits, fixed.")
+
+
+class GLoRIA(TwoTowers):
+    """GLoRIA over any ViT-like vision and BERT-like text backbone."""
+
+    Settings: ClassVar[type[Settings]] = GLoRIASettings
+    objective_names = ("global_contrastive", "local_contrastive")
+    has_local = True
+    settings: GLoRIASettings
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        self.log_scale.requires_grad_(False)
+        with torch.no_grad():
+            self.log_scale.fill_(math.log(self.settings.logit_scale))
+        if not self.weight("local_contrastive"):
+            for head in (self.image_local_head, self.text_local_head):
+                if head is not None:
+                    head.requires_grad_(False)
+
+    def tokenize(self, texts: Sequence[str]) -> TextBatch:
+        """Token ids, and which word each token is a piece of."""
+        tokens = super().tokenize(texts)
+        rows = [words_of(self.tokenizer.pieces(text)) for text in texts]
+        return ReadTexts.of(tokens, group_rows=rows)
+
+    def read(self, texts: TextBatch) -> Embeddings:
+        """Texts as points: global [B, E] of unit length, local [B, W, E] with one row per word."""
+        mask = texts.attention_mask
+        tokens = self.text(texts.input_ids, mask)  # [B, L, D]
+        z = F.normalize(self.text_head(pool(tokens, mask, self.settings.text_pool)).float(), dim=-1)
+        words, word_mask = grouped_sum(tokens, need_read(texts).groups)
+        return Embeddings(z, self._words(words), word_mask)
+
+    def _words(self, words: Tensor) -> Tensor:
+        local: Tensor = self.text_local_head(words)  # type: ignore[misc]
+        return local
+
+    def terms(self, image: Embeddings, text: Embeddings, batch: StudyBatch) -> dict[str, Tensor]:
+        """Both objectives; each is the mean of its two directions."""
+        s, terms = self.settings, {}
+        if self.weight("global_contrastive"):
+            terms["global_contrastive"] = global_contrastive(
+                image.global_, text.global_, self.log_scale, batch.same
+            )
+        if self.weight("local_contrastive"):
+            sides = (image.local, image.mask, text.local, text.mask)
+            scales = LocalScales(s.patch_scale, s.word_scale, s.logit_scale)
+            terms["local_contrastive"] = local_contrastive(*sides, scales, batch.same)  # type: ignore[arg-type]
+        return terms
