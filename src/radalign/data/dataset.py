@@ -16,6 +16,7 @@ from torch import Tensor
 
 from radalign.data.agreement import agreement, agreement_key
 from radalign.data.batches import ImageBatch, StudyBatch, TextBatch
+from radalign.data.examples import class_of
 from radalign.data.pixel_cache import PixelCache
 from radalign.data.report_text import report_text
 from radalign.data.settings import DataSettings
@@ -60,6 +61,8 @@ class StudyDataset:
         cache: Their pixels.
         settings: Slots, augmentation, text, soft targets.
         tokenize: Texts to token ids, as the system does it.
+        needs_reports: Whether a study without a report is left out; otherwise reports are not looked at.
+        classes: The class set; a study must show exactly one of them. Empty asks for no class.
 
     Raises:
         DataError: If no study is usable.
@@ -72,21 +75,28 @@ class StudyDataset:
         cache: PixelCache,
         settings: DataSettings,
         tokenize: Tokenize,
+        needs_reports: bool = True,
+        classes: Sequence[str] = (),
     ) -> None:
         self.manifest, self.cache, self.settings, self.tokenize = manifest, cache, settings, tokenize
+        self.needs_reports, self.classes = needs_reports, tuple(classes)
         self.excluded: dict[str, list[str]] = {}
         self.entries = [entry for study in studies if (entry := self._entry(study)) is not None]
         if not self.entries:
             counts = ", ".join(f"{len(ids)} with {why}" for why, ids in self.excluded.items())
             raise DataError(f"None of the {len(studies)} studies can be used ({counts or 'none given'}).")
-        self.label_names = tuple(sorted({name for entry in self.entries for name in entry.study.labels}))
+        found = sorted({name for entry in self.entries for name in entry.study.labels})
+        self.label_names = self.classes or tuple(found)
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def _entry(self, study: Study) -> Entry | None:
-        if not report_text(study.report, self.settings.text):
+        if self.needs_reports and not report_text(study.report, self.settings.text):
             self._exclude(study, "an empty report")
+            return None
+        if self.classes and class_of(study, self.classes) is None:
+            self._exclude(study, "none of the classes, or several")
             return None
         candidates = slot_candidates(study, self.manifest, self.settings, self._is_readable)
         current = [
@@ -124,7 +134,7 @@ class StudyDataset:
         generators = [chance.of(number) if chance else None for number in numbers]
         images = self._images(entries, generators)
         texts = [
-            report_text(e.study.report, self.settings.text, g)
+            report_text(e.study.report, self.settings.text, g) if self.needs_reports else ""
             for e, g in zip(entries, generators, strict=True)
         ]
         together = numbers if gathered is None else gathered

@@ -127,6 +127,15 @@ class DataSettings(_Section):
     soft_targets: SoftTargetSettings = Field(
         default_factory=SoftTargetSettings, description="Other right reports."
     )
+    labels: tuple[str, ...] = Field(
+        (), description="Classes in order, for systems that learn from labels; empty = all of the manifest."
+    )
+    classes: Literal["all", "base", "novel"] = Field(
+        "all", description="Which of the classes train: all, the first half (rounded up), or the second."
+    )
+    shots: int = Field(
+        0, ge=0, description="Training studies per class, drawn by train.seed (validation: at most 4); 0: all"
+    )
 
     @model_validator(mode="after")
     def _slots_make_sense(self) -> DataSettings:
@@ -155,16 +164,25 @@ class TrainSettings(_Section):
 
     epochs: int = Field(10, ge=1, description="Passes over the training studies.")
     batch_size: int = Field(32, ge=1, description="Studies per forward pass (per process).")
+    few_shot_batch_size: int = Field(
+        0, ge=0, description="Studies per forward pass when data.shots is 1 to 4; 0 = batch_size."
+    )
+    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD's momentum.")
     accumulate: int = Field(1, ge=1, description="Forward passes per optimiser step.")
     lr: float = Field(
         1e-4, gt=0, description="Base learning rate; a system's parameter groups may set their own."
     )
-    weight_decay: float = Field(1e-4, ge=0, description="AdamW's decoupled weight decay.")
+    weight_decay: float = Field(1e-4, ge=0, description="AdamW's decoupled, or SGD's L2, weight decay.")
     betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's two moment decays.")
+    eps: float = Field(1e-8, gt=0, description="AdamW's lower bound of the second moment's root.")
     schedule: Literal["cosine", "constant"] = Field(
         "cosine", description="After the warm-up: half a cosine, or flat."
     )
     warmup_epochs: float = Field(1.0, ge=0, description="Epochs of linear warm-up (fractions allowed).")
+    warmup_lr: float = Field(
+        0.0, ge=0, description="Constant learning rate of the warm-up (CoOp: 1e-5); 0 = a linear one."
+    )
     horizon_epochs: float = Field(
         0.0, ge=0, description="Epoch at which the cosine ends; 0 = epochs (ALTA uses 100)."
     )

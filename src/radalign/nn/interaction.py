@@ -27,7 +27,7 @@ class USEformer(nn.Module):
     """Cross-modality queries that read both towers, level after level.
 
     At level k: `q = z + e_k`; `q <- q + W_o Attn(W_q LN q, W_k LN[P_v V; P_t T], W_v LN[...])`;
-    `z = q + W_2 GELU(W_1 LN q)`. No biases.
+    `z = q + W_2 GELU(W_1 LN q)`. No biases unless asked for.
 
     Args:
         vision_width: Width of the vision tokens.
@@ -38,6 +38,7 @@ class USEformer(nn.Module):
         inner: Width of the attention.
         heads: Attention heads.
         hidden: Width of the feed-forward layer.
+        bias: Whether the linear layers have biases.
 
     >>> sum(p.numel() for p in USEformer(768, 512, 12).parameters())
     579072
@@ -53,14 +54,15 @@ class USEformer(nn.Module):
         inner: int = 192,
         heads: int = 6,
         hidden: int = 96,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         self.heads = heads
-        self.from_vision = nn.Linear(vision_width, width, bias=False)
-        self.from_text = nn.Linear(text_width, width, bias=False)
-        self.to_query, self.to_key, self.to_value = (nn.Linear(width, inner, bias=False) for _ in range(3))
-        self.out = nn.Linear(inner, width, bias=False)
-        self.up, self.down = nn.Linear(width, hidden, bias=False), nn.Linear(hidden, width, bias=False)
+        self.from_vision = nn.Linear(vision_width, width, bias=bias)
+        self.from_text = nn.Linear(text_width, width, bias=bias)
+        self.to_query, self.to_key, self.to_value = (nn.Linear(width, inner, bias=bias) for _ in range(3))
+        self.out = nn.Linear(inner, width, bias=bias)
+        self.up, self.down = nn.Linear(width, hidden, bias=bias), nn.Linear(hidden, width, bias=bias)
         self.query_norm, self.token_norm, self.mlp_norm = (nn.LayerNorm(width) for _ in range(3))
         self.queries = nn.Parameter(torch.randn(queries, width) * 0.02)
         self.level = nn.Parameter(torch.zeros(levels, width)) if levels else None
@@ -112,21 +114,30 @@ class OrthogonalCrossAttention(nn.Module):
         query_width: S of the queries.
         scale: s, the weight of the novel part.
         alpha: Weight of the incremental part; 0 is the hard projection, 1 does not decouple.
+        affine: The norm has weights and the output a bias (which starts at zero).
 
     >>> 12 * sum(p.numel() for p in OrthogonalCrossAttention(768, 18).parameters())
     442368
     """
 
     def __init__(
-        self, width: int, rank: int, query_width: int = 256, scale: float = 1.0, alpha: float = 0.0
+        self,
+        width: int,
+        rank: int,
+        query_width: int = 256,
+        scale: float = 1.0,
+        alpha: float = 0.0,
+        affine: bool = False,
     ) -> None:
         super().__init__()
         self.scale, self.alpha, self.rank = scale, alpha, rank
+        self.norm = nn.LayerNorm(width, elementwise_affine=affine)
         self.to_query = nn.Linear(width, rank, bias=False)
         self.to_key = nn.Linear(query_width, rank, bias=False)
         self.to_value = nn.Linear(query_width, rank, bias=False)
-        self.out = nn.Linear(rank, width, bias=False)
-        nn.init.zeros_(self.out.weight)
+        self.out = nn.Linear(rank, width, bias=affine)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, f: Tensor, z: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Update the tokens of a level.
@@ -148,7 +159,7 @@ class OrthogonalCrossAttention(nn.Module):
 
     def update(self, f: Tensor, z: Tensor) -> Tensor:
         """Delta, before it is split: [N, A, d], float32."""
-        query = self.to_query(F.layer_norm(f, f.shape[-1:]))  # [N, A, r]
+        query = self.to_query(self.norm(f))  # [N, A, r]
         attention = (query @ self.to_key(z).transpose(1, 2) * self.rank**-0.5).softmax(-1)  # [N, A, M]
         update: Tensor = self.out(attention @ self.to_value(z)).float()
         return update

@@ -30,7 +30,9 @@ from radalign.nn.text import last_tokens
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather
 from radalign.study import Manifest
-from radalign.systems.base import Progress, Settings, System
+from radalign.systems.base import Progress, Settings
+from radalign.systems.classifier import Classifier, cosine_logits, targets_of
+from radalign.systems.frozen_space import has_joint_space, text_pool_of
 from radalign.systems.recipe import Recipe, RecipeError
 from radalign.systems.warm_start import WarmMaps
 
@@ -48,6 +50,9 @@ class NEARLSettings(Settings):
     interaction: Literal["prototype", "instance", "batch"] = Field(
         "prototype", description="What the texts see: running means, each image (exact, slow), or the batch."
     )
+    evaluation: Literal["same", "prototype", "instance"] = Field(
+        "same", description="What the texts see in evaluation; `same` as in training."
+    )
     allow_transductive: bool = Field(False, description="Allow `batch` at evaluation.")
     orthogonality: Orthogonality = Field(
         "both", description="`hard` projects, `soft` penalises, `both`, or `none`."
@@ -56,6 +61,8 @@ class NEARLSettings(Settings):
     vision_adapters: bool = Field(True, description="OCA in the vision tower.")
     text_adapters: bool = Field(True, description="OCA in the text tower.")
     level_embedding: bool = Field(True, description="A learned vector per level for the queries.")
+    useformer_bias: bool = Field(False, description="Biases in USEformer's linear layers.")
+    oca_affine: bool = Field(False, description="OCA's norm has weights and its output a bias.")
     query_width: int = Field(256, ge=1, description="Width of the queries.")
     queries: int = Field(4, ge=1, description="M, queries per sequence.")
     inner_width: int = Field(192, ge=1, description="Width of USEformer's attention.")
@@ -66,13 +73,13 @@ class NEARLSettings(Settings):
     prototypes: int = Field(4, ge=1, description="Visual prototypes per level.")
     prototype_decay: float = Field(0.99, ge=0, lt=1, description="Decay of their running means.")
     text_pool: Literal["auto", "last", "cls", "mean"] = Field(
-        "auto", description="Where a text is read; `auto`: the last token for CLIP, the mean otherwise."
+        "auto", description="Where a text is read; `auto`: last token (CLIP), CLS (BiomedCLIP) or mean."
     )
     embedding_width: int = Field(128, ge=2, description="Joint space of encoders without one of their own.")
     warm_start: Literal["none", "cca"] = Field("none", description="`cca`: maps beside the heads.")
 
 
-class NEARLCLIP(System):
+class NEARLCLIP(Classifier):
     """NEARL-CLIP over CLIP, or any vision and text backbone with heads of its own."""
 
     Settings: ClassVar[type[Settings]] = NEARLSettings
@@ -88,7 +95,7 @@ class NEARLCLIP(System):
         self.levels_t = len(self.text.transformer.blocks)
         self.useformer = USEformer(
             d_v, d_t, self.levels_v if s.level_embedding else 0,
-            s.query_width, s.queries, s.inner_width, s.inner_heads, s.hidden_width,
+            s.query_width, s.queries, s.inner_width, s.inner_heads, s.hidden_width, s.useformer_bias,
         )  # fmt: skip
         self.vision_oca = self._adapters(self.levels_v if s.vision_adapters else 0, d_v, s.vision_rank)
         self.text_oca = self._adapters(self.levels_t if s.text_adapters else 0, d_t, s.text_rank)
@@ -98,15 +105,19 @@ class NEARLCLIP(System):
         self.image_head: ProjectionHead | None = None
         self.text_head: ProjectionHead | None = None
         self.maps_head: WarmMaps | None = None
-        if self.vision.projection is None or self.text.projection is None:
+        if not has_joint_space(self):
             self._add_heads(len(recipe.data.slots))
+        self.allow_transductive = s.allow_transductive
+        self._cached: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
+        self.register_load_state_dict_post_hook(lambda module, keys: module._cached.clear())
         self.set_classes(s.classes)
 
     def _adapters(self, levels: int, width: int, rank: int) -> nn.ModuleList:
-        alpha = 0.0 if self.settings.orthogonality in ("hard", "both") else 1.0
-        query_width = self.settings.query_width
+        s = self.settings
+        alpha = 0.0 if s.orthogonality in ("hard", "both") else 1.0
         return nn.ModuleList(
-            OrthogonalCrossAttention(width, rank, query_width, 1.0, alpha) for _ in range(levels)
+            OrthogonalCrossAttention(width, rank, s.query_width, 1.0, alpha, s.oca_affine)
+            for _ in range(levels)
         )
 
     def _add_heads(self, slots: int) -> None:
@@ -124,36 +135,40 @@ class NEARLCLIP(System):
     @property
     def width(self) -> int:
         """E: the backbone's own joint space, or that of the heads."""
-        if self.vision.projection is not None and self.text.projection is not None:
-            return int(self.vision.projection.out_features)
-        return self.settings.embedding_width
+        joint = has_joint_space(self)
+        return int(self.vision.projection.out_features) if joint else self.settings.embedding_width
+
+    @property
+    def learns_from_reports(self) -> bool:
+        """Whether an objective reads the reports."""
+        return bool(self.weight("global_contrastive"))
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """Whether an objective reads the classes."""
+        return bool(self.weight("classification"))
 
     # -- class sets ----------------------------------------
 
-    def set_classes(self, names: tuple[str, ...] | list[str]) -> None:
-        """Replace the class set (novel classes, say); prototypes stay those of the training images."""
-        if not names:
-            raise RecipeError("A class set needs at least one class; name some in `model.classes`.")
-        self.classes = tuple(names)
-        self._cached: tuple[Tensor, Tensor] | None = None
-
     def train(self, mode: bool = True) -> NEARLCLIP:
         """Set the mode; cached class features are made anew."""
-        self._cached = None
+        self._cached.clear()
         super().train(mode)
         return self
 
     def class_features(self) -> tuple[Tensor, Tensor]:
-        """Of the class set: text embeddings [C, E], end tokens [K_t, C, D_t]; cached in evaluation."""
-        if self._cached is not None and not torch.is_grad_enabled():
-            return self._cached
-        z, ends, _ = self._read(self._class_prompts(), self.prototypes)
-        if not self.training and not torch.is_grad_enabled():
-            self._cached = (z, ends)
+        """Of the class set: texts [C, E], end tokens [K_t, C, D_t]; in evaluation read once per set."""
+        keep = not self.training and not torch.is_grad_enabled()
+        if keep and self.classes in self._cached:
+            return self._cached[self.classes]
+        z, ends, _ = self._read(self.class_prompts(), self.prototypes)
+        if keep:
+            self._cached[self.classes] = (z, ends)
         return z, ends
 
-    def _class_prompts(self) -> TextBatch:
-        return self.tokenize([self.settings.template.format(name) for name in self.classes]).to(self.device)
+    def class_texts(self) -> Tensor:
+        """One embedding per class: [C, E]."""
+        return F.normalize(self.class_features()[0], dim=-1)
 
     # -- encoding ----------------------------------------
 
@@ -168,26 +183,30 @@ class NEARLCLIP(System):
         z, _, _ = self._read(texts, self.prototypes)
         return Embeddings(F.normalize(z, dim=-1))
 
-    def logits(self, images: ImageBatch) -> Tensor:
-        """Scaled cosine of every study with every class: [B, C]."""
+    @property
+    def interaction(self) -> str:
+        """What the texts see in the present mode: `prototype`, `instance` or `batch`."""
+        s = self.settings
+        return s.interaction if self.training or s.evaluation == "same" else s.evaluation
+
+    def evidence(self, images: ImageBatch, z_img: Tensor) -> Tensor:
+        """The embeddings [B, E], or the logits [B, C] themselves where the texts see images."""
         self._refuse_transductive()
-        if self.settings.interaction == "prototype":
-            z_txt, ends = self.class_features()
-            z_img, _, _ = self._look(images, ends)
-            return self._cosine_logits(z_img, z_txt)
-        return self._lockstep(images)[0]
+        return z_img if self.interaction == "prototype" else self._lockstep(images)[0]
+
+    def decide(self, evidence: Tensor) -> Tensor:
+        """Scaled cosine of every study with every class: [B, C]."""
+        if self.interaction != "prototype":
+            return evidence
+        return cosine_logits(self.log_scale.exp(), evidence, self.class_features()[0])
 
     def _refuse_transductive(self) -> None:
-        s = self.settings
-        if s.interaction == "batch" and not self.training and not s.allow_transductive:
+        if self.interaction == "batch" and not self.training and not self.allow_transductive:
             raise RecipeError(
-                "interaction = 'batch' makes an image's result depend on its batch; evaluate with "
-                "'prototype' or 'instance', or set model.allow_transductive=true."
+                "interaction = 'batch' makes an image's result depend on its batch; train with "
+                "model.evaluation='prototype' or 'instance', or evaluate with --allow-transductive "
+                "(in training: model.allow_transductive=true)."
             )
-
-    def _cosine_logits(self, z_img: Tensor, z_txt: Tensor) -> Tensor:
-        cosine = F.normalize(z_img.float(), dim=-1) @ F.normalize(z_txt.float(), dim=-1).transpose(-1, -2)
-        return self.log_scale.exp() * cosine
 
     def _read(self, texts: TextBatch, prototypes: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """The text tower: embeddings [R, E], end tokens [K_t, R, D_t], cos^2 of every level."""
@@ -243,8 +262,8 @@ class NEARLCLIP(System):
 
     def _lockstep(self, images: ImageBatch) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Both towers level by level, the texts seeing each image (R = N * C) or the batch (R = C)."""
-        instance = self.settings.interaction == "instance"
-        prompts, view_mask = self._class_prompts(), images.view_mask
+        instance = self.interaction == "instance"
+        prompts, view_mask = self.class_prompts(), images.view_mask
         vision = self.vision.embed(images.images[view_mask][:, None])
         n, c = vision.layout.batch, len(prompts)
         ids, mask = prompts.input_ids, prompts.attention_mask
@@ -271,14 +290,14 @@ class NEARLCLIP(System):
         z_txt = self._project_text(self.text.finish(text), mask)  # [R, E]
         if instance:
             z_txt = mean_over_views(z_txt.view(n, -1), view_mask).view(len(z_img), c, -1)  # [B, C, E]
-            return self._cosine_logits(z_img[:, None], z_txt)[:, 0], torch.stack(seen), terms
-        return self._cosine_logits(z_img, z_txt), torch.stack(seen), terms
+            return cosine_logits(self.log_scale.exp(), z_img[:, None], z_txt)[:, 0], torch.stack(seen), terms
+        return cosine_logits(self.log_scale.exp(), z_img, z_txt), torch.stack(seen), terms
 
     def _end(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Where a text is read: [R, L, D_t] -> [R, D_t]."""
         pool = self.settings.text_pool
         if pool == "auto":
-            pool = "last" if self.text.projection is not None else "mean"
+            pool = text_pool_of(self.text)
         if pool == "mean":
             return tokens.sum(1) / mask.sum(1, keepdim=True)
         return last_tokens(tokens, mask) if pool == "last" else tokens[:, 0]
@@ -310,14 +329,14 @@ class NEARLCLIP(System):
     def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
         """The recipe's terms: classes of labelled images, and/or pairs of studies and reports."""
         if self.settings.interaction == "prototype":
-            z_txt, ends, terms = self._read(self._class_prompts(), self.prototypes)
+            z_txt, ends, terms = self._read(self.class_prompts(), self.prototypes)
             z_img, seen, more = self._look(batch.images, ends)
-            logits, terms = self._cosine_logits(z_img, z_txt), terms + more
+            logits, terms = cosine_logits(self.log_scale.exp(), z_img, z_txt), terms + more
         else:
             logits, seen, terms = self._lockstep(batch.images)
         losses: dict[str, Tensor] = {}
         if self.weight("classification"):
-            losses["classification"] = F.cross_entropy(logits, _targets(batch, len(self.classes)))
+            losses["classification"] = F.cross_entropy(logits, targets_of(batch, len(self.classes)))
         if self.weight("global_contrastive"):
             if self.settings.interaction != "prototype":
                 raise RecipeError("global_contrastive needs model.interaction = 'prototype'; set it.")
@@ -363,14 +382,3 @@ def _matching(level: int, own: int, other: int) -> int:
     ([0, 0, 1, 1], [1, 3, 5])
     """
     return max(1, math.ceil((level + 1) * other / own)) - 1
-
-
-def _targets(batch: StudyBatch, classes: int) -> Tensor:
-    """The one present class of every study: int64 [B]."""
-    labels = batch.labels
-    if labels is None or labels.shape[1] != classes or not bool(((labels == 1).sum(1) == 1).all()):
-        raise RecipeError(
-            "Classification needs exactly one present class per study, in the order of model.classes; "
-            "set data.labels to the same names."
-        )
-    return (labels == 1).int().argmax(1)

@@ -30,7 +30,7 @@ def rate_share(step: int, steps_per_epoch: int, settings: TrainSettings, time_sh
     """
     warmup = round(settings.warmup_epochs * steps_per_epoch)
     if step < warmup:
-        return (step + 1) / warmup
+        return settings.warmup_lr / settings.lr if settings.warmup_lr else (step + 1) / warmup
     if settings.schedule == "constant":
         return 1.0
     horizon = round((settings.horizon_epochs or settings.epochs) * steps_per_epoch)

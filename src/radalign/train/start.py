@@ -62,8 +62,8 @@ def trainable(system: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in system.named_parameters() if p.requires_grad}
 
 
-def make_optimizer(system: Any, settings: TrainSettings) -> torch.optim.AdamW:
-    """AdamW over the system's own groups.
+def make_optimizer(system: Any, settings: TrainSettings) -> torch.optim.Optimizer:
+    """AdamW, or SGD with momentum, over the system's own groups.
 
     Raises:
         TrainError: If a parameter that should train is in no group: it would silently stay as it is.
@@ -79,8 +79,10 @@ def make_optimizer(system: Any, settings: TrainSettings) -> torch.optim.AdamW:
     groups = [{**group, "base_lr": group.get("lr", settings.lr)} for group in groups]
     # One fused pass over all parameters is several times faster on a CPU; elsewhere torch knows best.
     fused = all(p.device.type == "cpu" for group in groups for p in group["params"]) or None
-    lr, decay = settings.lr, settings.weight_decay
-    return torch.optim.AdamW(groups, lr=lr, weight_decay=decay, betas=settings.betas, fused=fused)
+    rest = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": fused}
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(groups, momentum=settings.momentum, **rest)
+    return torch.optim.AdamW(groups, betas=settings.betas, eps=settings.eps, **rest)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
