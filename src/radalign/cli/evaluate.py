@@ -14,7 +14,11 @@ def evaluate(
         Path | None, typer.Option(help="The manifest (Parquet), or the folder that a protocol asks for.")
     ] = None,
     task: Annotated[
-        str, typer.Option(help="retrieval, zero-shot, space, probe, fine-tune, or a protocol (rsna, ...).")
+        str,
+        typer.Option(
+            help="retrieval, zero-shot, space, sensitivity (simulated studies), report-edits, probe, "
+            "fine-tune, or a protocol (rsna, ...)."
+        ),
     ] = "retrieval",
     mode: Annotated[str, typer.Option(help="Of a protocol: paper (as published) or strict.")] = "strict",
     split: Annotated[str, typer.Option(help="The manifest's split; `all` takes every study.")] = "test",
@@ -39,8 +43,9 @@ def evaluate(
         typer.Option("--fine-tune", help="A protocol with labels: also train copies of the systems (slow)."),
     ] = False,
     similarity: Annotated[
-        str, typer.Option(help="Retrieval: global, local (patches and words) or both.")
+        str, typer.Option(help="Of images and texts: global, local (patches and words) or both.")
     ] = "global",
+    probes: Annotated[int, typer.Option(help="Sensitivity: pairs of images per factor.")] = 60,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of patients.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
@@ -65,7 +70,7 @@ def evaluate(
     plan = make_plan(
         run=run, data=data, task=task, mode=mode, split=split, baselines=baseline, prompts=prompts,
         pooling=pooling, labels=label, exclude_own_report=exclude_own_report, similarity=similarity,
-        fine_tune=fine_tune, resamples=resamples, seed=seed, device=device,
+        fine_tune=fine_tune, probes=probes, resamples=resamples, seed=seed, device=device,
     )  # fmt: skip
     result = evaluate_run(plan, progress_bar(as_json))
     files = write_result(result, out or plan.default_folder)

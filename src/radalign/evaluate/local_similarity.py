@@ -34,6 +34,10 @@ class LocalParts:
     vectors: Tensor
     mask: Tensor
 
+    def at(self, rows: Sequence[int]) -> LocalParts:
+        """The parts of some of the items."""
+        return LocalParts(self.vectors[list(rows)], self.mask[list(rows)])
+
 
 def with_local(
     system: LocalSystem, given: StudyEmbeddings, manifest: Manifest, progress: Progress | None = None
@@ -51,8 +55,8 @@ def with_local(
     """
     if not given.texts:
         raise EvaluationError("The local similarity needs the texts; embed the studies with reports=True.")
-    patches = _patches(system, given.study_ids, manifest, progress)
-    words = _words(system, given.texts, progress)
+    patches = patches_of(system, given.study_ids, manifest, progress)
+    words = words_of(system, given.texts, progress)
     return replace(given, local=local_scores(patches, words, progress))
 
 
@@ -75,9 +79,10 @@ def local_scores(patches: LocalParts, words: LocalParts, progress: Progress | No
 
 
 @torch.inference_mode()
-def _patches(
-    system: LocalSystem, ids: Sequence[str], manifest: Manifest, progress: Progress | None
+def patches_of(
+    system: LocalSystem, ids: Sequence[str], manifest: Manifest, progress: Progress | None = None
 ) -> LocalParts:
+    """The local embeddings of studies' images."""
     device = getattr(system, "device", torch.device("cpu"))
 
     def encode(some: Sequence[str]) -> Embeddings:
@@ -88,7 +93,8 @@ def _patches(
 
 
 @torch.inference_mode()
-def _words(system: LocalSystem, texts: Sequence[str], progress: Progress | None) -> LocalParts:
+def words_of(system: LocalSystem, texts: Sequence[str], progress: Progress | None = None) -> LocalParts:
+    """The local embeddings of texts."""
     device = getattr(system, "device", torch.device("cpu"))
     batches = _batches(texts, "Embedding words", progress)
     return _joined([_part(system.encode_texts(system.tokenize(some).to(device))) for some in batches])

@@ -19,7 +19,8 @@ class Plan:
     Args:
         run: Folder of a trained system, or of the run that made it.
         data: A manifest, or the folder (or manifest) that a protocol asks for.
-        task: `retrieval`, `zero-shot`, `space`, `probe`, `fine-tune`, or a protocol's name (see `protocols`).
+        task: `retrieval`, `zero-shot`, `space`, `sensitivity`, `report-edits`, `probe`, `fine-tune`, or a
+            protocol's name (see `protocols`).
         mode: For a protocol: `paper` or `strict`.
         split: The manifest's split; "" takes every study.
         baselines: `unadapted`, or folders of other runs.
@@ -28,7 +29,8 @@ class Plan:
         labels: For retrieval: the labels of P@k; empty takes the frequent ones.
         exclude_own_report: For retrieval: hide the own report from P@k.
         fine_tune: For a protocol with labels: also train copies of the systems on them.
-        similarity: For retrieval: `global`, `local` or `both`.
+        similarity: Of images and texts: `global`, `local` (patches and words) or `both`.
+        probes: For sensitivity: pairs of images per factor.
         resamples: Bootstrap resamples.
         seed: Of the bootstrap.
         device: Where the systems run.
@@ -46,6 +48,7 @@ class Plan:
     exclude_own_report: bool = False
     fine_tune: bool = False
     similarity: str = "global"
+    probes: int = 60
     resamples: int = 1000
     seed: int = 0
     device: str = "cpu"

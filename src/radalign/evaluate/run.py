@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from radalign.evaluate.card_figure import card_plot
 from radalign.evaluate.embeddings import EvaluationError, Progress
 from radalign.evaluate.figures import reliability_plot, space_plot
 from radalign.evaluate.plan import Plan
@@ -27,7 +28,11 @@ from radalign.evaluate.unadapted import unadapted
 from radalign.study import Manifest
 
 UNADAPTED = "unadapted"
-FIGURES: dict[str, Callable[..., Path]] = {"reliability": reliability_plot, "space": space_plot}
+FIGURES: dict[str, Callable[..., Path]] = {
+    "reliability": reliability_plot,
+    "space": space_plot,
+    "sensitivity": card_plot,
+}
 
 
 def evaluate_run(plan: Plan, progress: Progress | None = None) -> Result:

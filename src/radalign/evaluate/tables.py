@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 from radalign.evaluate.results import Gap, Measure, Result
 
-PERCENT = ("P@", "R@", "same text@", "mAP", "accuracy", "share")
+PERCENT = (
+    "P@", "R@", "same text@", "mAP", "accuracy", "share", "side", "severity", "negation", "size", "device",
+    "change", "factors",
+)  # fmt: skip
 WHOLE = ("median rank",)
 
 
@@ -107,7 +110,7 @@ def written(metric: str, value: float, sign: str = "") -> str:
     """
     if math.isnan(value):
         return "–"
-    plain = metric.removeprefix("gap of ").removeprefix("macro ").removeprefix("mean ")
+    plain = metric.removeprefix("gap of ").removeprefix("macro ").removeprefix("mean ").removeprefix("of ")
     if plain.startswith(PERCENT):
         return f"{100 * value:{sign}.1f}"
     return f"{value:{sign}.1f}" if metric.startswith(WHOLE) else f"{value:{sign}.3f}"

@@ -1,4 +1,4 @@
-"""The evaluations that work on any manifest: retrieval, zero-shot, the joint space, learning from labels."""
+"""The evaluations that work on any manifest: retrieval, zero-shot, space, probes of facts, learning."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from radalign.evaluate.learning import learn_from_labels
 from radalign.evaluate.local_similarity import with_local
 from radalign.evaluate.plan import Plan
 from radalign.evaluate.pooling import Pooling
+from radalign.evaluate.probe_tasks import report_edits_task, sensitivity_task
 from radalign.evaluate.probing import ProbeSettings
 from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.provenance import Stopwatch
@@ -122,6 +123,8 @@ TASKS: dict[str, Callable[..., Result]] = {
     "retrieval": _retrieval,
     "zero-shot": _zero_shot,
     "space": _space,
+    "sensitivity": sensitivity_task,
+    "report-edits": report_edits_task,
     "probe": _learn,
     "fine-tune": _learn,
 }
