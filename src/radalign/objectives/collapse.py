@@ -1,14 +1,15 @@
 """The collapse monitor: does the space still tell studies apart?
 
 An attraction-only objective falls monotonically while every embedding moves to one point, and retrieval falls
-with it; the loss cannot show that, these four numbers do.
+with it; the loss cannot show that, these four numbers do. A training run judges every validation by them but
+the one before its first step: frozen encoders may point all studies in nearly one direction, and what has
+not trained cannot have collapsed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
@@ -60,28 +61,8 @@ class Collapse:
         """The four numbers and the gap, for a log."""
         return asdict(self) | {"gap": self.gap}
 
-    def verdict_after(self, before: Collapse | None) -> Verdict:
-        """The verdict in a run: a `fail` is a `warn` as long as own and other reports move apart.
-
-        Frozen encoders point all studies in nearly one direction, so a healthy run may begin narrow. A cosine
-        to other reports above 0.95 fails in any case.
-
-        Args:
-            before: The validation before; None at the first.
-
-        >>> start, later = Collapse(0.001, 0.0, 1.4, 0.2), Collapse(0.01, 0.0, 1.3, 0.2)
-        >>> later.verdict, later.verdict_after(start), start.verdict_after(later)
-        ('fail', 'warn', 'fail')
-        """
-        moves_apart = before is None or self.gap > before.gap
-        return "warn" if self.verdict == "fail" and self.negative <= 0.95 and moves_apart else self.verdict
-
-    def sentence(self, verdict: Verdict | None = None) -> str:
-        """What a person should know.
-
-        Args:
-            verdict: The run's verdict; this measurement's own by default.
-        """
+    def sentence(self) -> str:
+        """What a person should know."""
         numbers = (
             f"cosine to other reports {self.negative:.3f}, to the own one {self.positive:.3f}, "
             f"effective rank {self.effective_rank:.1f}, spread {self.spread:.2f}"
@@ -91,17 +72,7 @@ class Collapse:
             "warn": f"The embeddings are narrow ({numbers}); see that the two cosines move apart.",
             "fail": f"The embeddings have collapsed ({numbers}); use a contrastive objective, or add "
             "a variance term.",
-        }[verdict or self.verdict]
-
-
-def known_collapse(numbers: Mapping[str, float]) -> Collapse | None:
-    """A measurement back from its `numbers`, None if they hold none.
-
-    >>> known_collapse(Collapse(0.9, 0.1, 30.0, 0.9).numbers()), known_collapse({})
-    (Collapse(positive=0.9, negative=0.1, effective_rank=30.0, spread=0.9), None)
-    """
-    names = [field.name for field in fields(Collapse)]
-    return Collapse(**{name: numbers[name] for name in names}) if set(names) <= numbers.keys() else None
+        }[self.verdict]
 
 
 def measure_collapse(z_img: Tensor, z_txt: Tensor) -> Collapse:

@@ -99,9 +99,11 @@ def numbers_table(columns: Mapping[str, Mapping[str, float]]) -> list[str]:
         "| number | " + " | ".join(name or "value" for name in filled) + " |",
         "|---|" + "---:|" * len(filled),
     ]
+    first = next(iter(filled.values()))
+    shown = SHOWN if "r1" in first else [(name, name.replace("_", " ")) for name in first]
     rows = [
         f"| {label} | " + " | ".join(f"{numbers[key]:.4g}" for numbers in filled.values()) + " |"
-        for key, label in SHOWN
+        for key, label in shown
     ]
     return head + rows
 
@@ -137,7 +139,7 @@ def draw_curves(log: Sequence[Line], path: Path, select: str) -> bool:
 
 
 def _plot_checks(axes: Any, checks: Sequence[Line], names: Sequence[str], title: str) -> None:
-    for name in names:
+    for name in [name for name in names if checks and name in checks[0]]:
         axes.plot([c["epoch"] for c in checks], [c[name] for c in checks], "o-", label=name, markersize=3)
     axes.set(title=title, xlabel="epoch")
 

@@ -23,6 +23,7 @@ from radalign.train.prepare import prepare_data
 from radalign.train.result import RunResult, run_details
 from radalign.train.run import Run
 from radalign.train.selection import need_known
+from radalign.train.start import TrainError
 
 
 def train(
@@ -60,7 +61,9 @@ def train(
         CollapseError: If the embeddings collapse and `fail_on_collapse` is set.
     """
     out = Path(out)
-    need_known(system.recipe.train.select)
+    need_known(system.recipe.train.select, system)
+    if fail_on_collapse and not getattr(system, "aligns", True):
+        raise TrainError("This system aligns nothing, so nothing can collapse; leave --fail-on-collapse out.")
     system.feature_cache = Path(cache_folder)
     processes = Processes(system.recipe.train, device, out)
     if processes.is_main:

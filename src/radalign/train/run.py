@@ -10,7 +10,7 @@ from typing import Any
 
 from radalign.data.batches import StudyBatch
 from radalign.data.provenance import peak_memory_bytes
-from radalign.objectives.collapse import Verdict, known_collapse
+from radalign.objectives.collapse import Verdict
 from radalign.train.bar import Bar
 from radalign.train.card import model_card, write_card
 from radalign.train.checkpoint import Place, read_resume_point, save_system, write_resume_point
@@ -170,20 +170,21 @@ class Run:
 
     def _validate(self) -> Verdict:
         place, select = self.place, self.settings.select
-        before = known_collapse(place.last_numbers)
         with self._stepper.average.applied():
             numbers, collapse = validate(
-                self.system, self.data.validation.in_order(), self.processes.device, self.processes.autocast
-            )
-            better = self.data.probes_training or is_better(select, numbers[select], place.best)
+                self.system, self.data.validation.in_order(), self.processes.device, self.processes.autocast,
+                tune=not self.data.probes_training,
+            )  # fmt: skip
+            better = self.data.probes_training or is_better(select, numbers[select], place.best, self.system)
             place.last_numbers = numbers
             if better:
                 place.best, place.best_epoch, place.best_numbers = numbers[select], place.epoch, numbers
             self._keep(better)
-        verdict = collapse.verdict_after(before)
+        # What has not trained cannot have collapsed: the monitor judges from the first step on.
+        verdict: Verdict = collapse.verdict if collapse is not None and place.step else "fine"
         self._note_validation(numbers, verdict, better)
-        if verdict != "fine" and place.step:
-            self.collapse_sentence = collapse.sentence(verdict)
+        if collapse is not None and verdict != "fine":
+            self.collapse_sentence = collapse.sentence()
             self._say(self.collapse_sentence)
         return verdict
 
@@ -212,9 +213,10 @@ class Run:
         self.processes.track({f"validate/{name}": value for name, value in numbers.items()}, place.step)
         loss = f"loss {means['total']:.4f}, " if means else ""
         mark = ", best so far" if better else ""
+        shown = {"R@1": "r1", "R@10": "r10"} if "r1" in numbers else {n: n for n in numbers if n != select}
+        rest = "".join(f", {label} {numbers[name]:.3f}" for label, name in shown.items())
         self._say(
-            f"Epoch {place.step / self.steps_per_epoch:.2f}: {loss}{select} {numbers[select]:.4f}, "
-            f"R@1 {numbers['r1']:.3f}, R@10 {numbers['r10']:.3f}{mark}"
+            f"Epoch {place.step / self.steps_per_epoch:.2f}: {loss}{select} {numbers[select]:.4f}{rest}{mark}"
         )
 
     def _save_point(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
 from radalign.objectives.collapse import measure_collapse
+from radalign.train.classes import NUMBERS, classifies_only
 from radalign.train.validate import retrieval_numbers
 
 _SMALLER_IS_BETTER = frozenset({"loss", "median_rank", "negative"})
@@ -16,30 +18,35 @@ class SelectionError(ValueError):
     """The recipe picks the best checkpoint by a number that no validation gives."""
 
 
-def known_numbers() -> tuple[str, ...]:
-    """Names of all numbers of a validation.
+def known_numbers(system: Any = None) -> tuple[str, ...]:
+    """Names of all numbers of a validation of a system; of one that aligns, by default.
 
     >>> "r10" in known_numbers(), "gap" in known_numbers()
     (True, True)
     """
+    if classifies_only(system):
+        return NUMBERS
+    if not getattr(system, "aligns", True):
+        return ("loss", *system.objective_names)
     two = torch.eye(2)
     return (*retrieval_numbers(two, two), *measure_collapse(two, two).numbers())
 
 
-def need_known(name: str) -> None:
-    """Check `train.select`.
+def need_known(name: str, system: Any = None) -> None:
+    """Check `train.select` against the validation of a system.
 
     Raises:
         SelectionError: If there is no such number.
     """
-    if name not in known_numbers():
-        raise SelectionError(
-            f"train.select={name} is no validation number; use one of {', '.join(known_numbers())}."
-        )
+    known = known_numbers(system)
+    if name not in known:
+        raise SelectionError(f"train.select={name} is no validation number; use one of {', '.join(known)}.")
 
 
-def is_better(name: str, new: float, old: float | None) -> bool:
+def is_better(name: str, new: float, old: float | None, system: Any = None) -> bool:
     """Whether a number beats the best one so far; an equal one does not, and NaN never does.
+
+    Every number of a system that does not align is a loss, so smaller is better.
 
     >>> is_better("r10", 0.2, 0.1), is_better("loss", 0.2, 0.1), is_better("r10", 0.1, None)
     (True, False, True)
@@ -48,4 +55,5 @@ def is_better(name: str, new: float, old: float | None) -> bool:
         return False
     if old is None:
         return True
-    return new < old if name in _SMALLER_IS_BETTER else new > old
+    smaller = name in _SMALLER_IS_BETTER or not getattr(system, "aligns", True)
+    return new < old if smaller else new > old

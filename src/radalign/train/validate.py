@@ -1,4 +1,7 @@
-"""The numbers of one validation: retrieval of the own report and the own study, and the collapse monitor."""
+"""The numbers of one validation: retrieval of the own report and the own study, and the collapse monitor.
+
+A system that aligns nothing (masked record modelling) is validated by its losses instead.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from torch import Tensor
 
 from radalign.data.batches import StudyBatch
 from radalign.objectives.collapse import Collapse, measure_collapse
+from radalign.train.classes import classifies_only, validate_classes
 
 TEMPERATURE = 0.07
 DEPTHS = (1, 5, 10)
+MASK_SEED = 0
 
 
 def own_ranks(scores: Tensor) -> Tensor:
@@ -72,28 +77,60 @@ def validate(
     batches: Iterable[StudyBatch],
     device: torch.device,
     precision: Callable[[], AbstractContextManager[Any]],
-) -> tuple[dict[str, float], Collapse]:
-    """Embed the validation studies and their reports, and measure.
+    tune: bool = True,
+) -> tuple[dict[str, float], Collapse | None]:
+    """Embed the validation studies and their reports, and measure; or take the mean losses, or classify.
 
     Args:
         system: Any system; left in the mode that it was in.
         batches: The validation studies in order.
         device: Where the system is.
         precision: Makes the autocast context of a forward pass.
+        tune: Whether a classifier may pick settings from these studies (not when they also trained).
 
     Returns:
-        The numbers (collapse monitor included) and the monitor's own result.
+        The numbers (collapse monitor included) and the monitor's own result, None without a joint space.
     """
     was_training = system.training
     system.eval()
-    images, texts = [], []
+    here = (batch.to(device) for batch in batches)
     with torch.inference_mode():
-        for batch in batches:
-            here = batch.to(device)
-            with precision():
-                images.append(system.encode_images(here.images).global_.float().cpu())
-                texts.append(system.encode_texts(here.texts).global_.float().cpu())
+        if classifies_only(system):
+            numbers, collapse = validate_classes(system, here, precision, tune), None
+        elif getattr(system, "aligns", True):
+            numbers, collapse = _measure_pairs(system, here, precision)
+        else:
+            numbers, collapse = mean_losses(system, here, precision), None
     system.train(was_training)
+    return numbers, collapse
+
+
+def _measure_pairs(
+    system: Any, batches: Iterable[StudyBatch], precision: Callable[[], AbstractContextManager[Any]]
+) -> tuple[dict[str, float], Collapse]:
+    images, texts = [], []
+    for batch in batches:
+        with precision():
+            images.append(system.encode_images(batch.images).global_.float().cpu())
+            texts.append(system.encode_texts(batch.texts).global_.float().cpu())
     z_img, z_txt = torch.cat(images), torch.cat(texts)
     collapse = measure_collapse(z_img, z_txt)
     return retrieval_numbers(z_img, z_txt) | collapse.numbers(), collapse
+
+
+def mean_losses(
+    system: Any, batches: Iterable[StudyBatch], precision: Callable[[], AbstractContextManager[Any]]
+) -> dict[str, float]:
+    """Every term and their weighted sum `loss`, mean over the studies; the same masks at every validation."""
+    sums: dict[str, float] = {}
+    count = 0
+    with torch.random.fork_rng():
+        torch.manual_seed(MASK_SEED)
+        for batch in batches:
+            with precision():
+                terms = system.objectives(batch)
+            terms = {name: term.float() for name, term in terms.items()}
+            for name, term in {"loss": system.total(terms), **terms}.items():
+                sums[name] = sums.get(name, 0.0) + term.item() * len(batch)
+            count += len(batch)
+    return {name: value / count for name, value in sums.items()}

@@ -62,17 +62,6 @@ def test_each_limit_decides_on_its_own(numbers, verdict):
     assert Collapse(*numbers).verdict == verdict
 
 
-def test_a_narrow_start_is_not_a_collapse_while_it_widens():
-    narrow, apart = Collapse(0.1, 0.1, 1.3, 0.2), Collapse(0.2, 0.15, 1.2, 0.19)
-    assert narrow.verdict == apart.verdict == "fail"
-    assert narrow.verdict_after(None) == apart.verdict_after(narrow) == "warn"
-    assert narrow.verdict_after(apart) == "fail"
-    point = Collapse(0.99, 0.96, 1.3, 0.1)
-    assert point.verdict_after(None) == point.verdict_after(Collapse(0.9, 0.9, 1.2, 0.2)) == "fail"
-    assert "have collapsed" in point.sentence()
-    assert "are narrow" in narrow.sentence("warn")
-
-
 def test_one_pair_is_no_collapse():
     assert measure_collapse(torch.eye(2)[:1], torch.eye(2)[:1]).verdict == "fine"
 
