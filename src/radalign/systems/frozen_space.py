@@ -12,7 +12,7 @@ class that no study showed is still reached through its sentence.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -31,10 +31,16 @@ from radalign.systems.warm_start import pooled_texts, pooled_views
 
 def has_joint_space(system: System) -> bool:
     """Whether both towers come with a projection into one space."""
-    return system.vision.projection is not None and system.text.projection is not None
+    return joint_width(system) > 0
 
 
-def text_pool_of(text: TextEncoder) -> str:
+def joint_width(system: System) -> int:
+    """E of the published joint space, 0 where there is none."""
+    projection = system.vision.projection
+    return 0 if projection is None or system.text.projection is None else int(projection.out_features)
+
+
+def text_pool_of(text: TextEncoder) -> Literal["last", "cls", "mean"]:
     """Where a text tower is read: CLIP's last token, BiomedCLIP's CLS, else the mean."""
     if text.projection is None:
         return "mean"
@@ -55,7 +61,7 @@ class FrozenSpace(nn.Module):
     @staticmethod
     def width_of(system: System) -> int:
         """E: of the published space, or of the texts."""
-        return int(system.vision.projection.out_features) if has_joint_space(system) else system.text.width
+        return joint_width(system) or system.text.width
 
     def images(self, system: System, images: ImageBatch) -> Tensor:
         """Image features before they become unit vectors: [B, E]."""
@@ -63,7 +69,8 @@ class FrozenSpace(nn.Module):
             mapped: Tensor = self.maps.image(pooled_views(system.vision, images), images.view_mask)
             return mapped
         tokens = system.vision(images.images[images.view_mask][:, None])  # [N, 1 + P, D]
-        return mean_over_views(system.vision.projection(tokens[:, 0]), images.view_mask)
+        projected: Tensor = system.vision.projection(tokens[:, 0])  # type: ignore[misc]
+        return mean_over_views(projected, images.view_mask)
 
     def texts(self, system: System, texts: TextBatch) -> Tensor:
         """Text features: [B, E]."""
@@ -72,7 +79,7 @@ class FrozenSpace(nn.Module):
             return mapped
         tokens, mask = system.text(texts.input_ids, texts.attention_mask), texts.attention_mask
         read = last_tokens(tokens, mask) if text_pool_of(system.text) == "last" else tokens[:, 0]
-        own: Tensor = system.text.projection(read)
+        own: Tensor = system.text.projection(read)  # type: ignore[misc]
         return own
 
 

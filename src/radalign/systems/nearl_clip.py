@@ -14,7 +14,7 @@ came in.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ from radalign.objectives.gather import gather
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings
 from radalign.systems.classifier import Classifier, cosine_logits, targets_of
-from radalign.systems.frozen_space import has_joint_space, text_pool_of
+from radalign.systems.frozen_space import has_joint_space, joint_width, text_pool_of
 from radalign.systems.recipe import Recipe, RecipeError
 from radalign.systems.warm_start import WarmMaps
 
@@ -109,7 +109,6 @@ class NEARLCLIP(Classifier):
             self._add_heads(len(recipe.data.slots))
         self.allow_transductive = s.allow_transductive
         self._cached: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
-        self.register_load_state_dict_post_hook(lambda module, keys: module._cached.clear())
         self.set_classes(s.classes)
 
     def _adapters(self, levels: int, width: int, rank: int) -> nn.ModuleList:
@@ -135,8 +134,7 @@ class NEARLCLIP(Classifier):
     @property
     def width(self) -> int:
         """E: the backbone's own joint space, or that of the heads."""
-        joint = has_joint_space(self)
-        return int(self.vision.projection.out_features) if joint else self.settings.embedding_width
+        return joint_width(self) or self.settings.embedding_width
 
     @property
     def learns_from_reports(self) -> bool:
@@ -149,6 +147,11 @@ class NEARLCLIP(Classifier):
         return bool(self.weight("classification"))
 
     # -- class sets ----------------------------------------
+
+    def load_state_dict(self, *args: Any, **options: Any) -> Any:
+        """Take tensors; cached class features are made anew."""
+        self._cached.clear()
+        return super().load_state_dict(*args, **options)
 
     def train(self, mode: bool = True) -> NEARLCLIP:
         """Set the mode; cached class features are made anew."""
@@ -295,9 +298,8 @@ class NEARLCLIP(Classifier):
 
     def _end(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Where a text is read: [R, L, D_t] -> [R, D_t]."""
-        pool = self.settings.text_pool
-        if pool == "auto":
-            pool = text_pool_of(self.text)
+        asked = self.settings.text_pool
+        pool = text_pool_of(self.text) if asked == "auto" else asked
         if pool == "mean":
             return tokens.sum(1) / mask.sum(1, keepdim=True)
         return last_tokens(tokens, mask) if pool == "last" else tokens[:, 0]

@@ -134,7 +134,7 @@ class TipAdapter(Classifier):
 
     def decide(self, evidence: Tensor) -> Tensor:
         """Sentences and votes, with the chosen alpha and beta: [B, E] -> [B, C]."""
-        alpha, beta = self.chosen
+        alpha, beta = self.chosen[0], self.chosen[1]
         return self._sentences(evidence) + alpha * self._votes(evidence, beta)
 
     def _sentences(self, z: Tensor) -> Tensor:
@@ -147,7 +147,8 @@ class TipAdapter(Classifier):
         known = [place.get(name, -1) for name in self.settings.classes]
         classes = torch.tensor(known, dtype=torch.int64, device=z.device)[self.key_classes]  # [N]
         values = (classes[:, None] == torch.arange(len(self.classes), device=z.device)).float()  # [N, C]
-        return near @ values
+        votes: Tensor = near @ values
+        return votes
 
     def tune(self, evidence: Tensor, targets: Tensor) -> None:
         """Take the alpha and beta with the best accuracy (then loss) on validation studies."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from radalign.data.dataset import DataError, StudyDataset
+from radalign.data.examples import list_sha256
 from radalign.data.loader import StudyLoader
 from radalign.data.pixel_cache import PixelCache
 from radalign.study import Manifest, Study
 from radalign.train.bar import Around
+from radalign.train.classes import choose_studies
 
 PROBE_STUDIES = 256
+FEW = 4  # shots per class up to which `train.few_shot_batch_size` holds
 
 
 class Team(Protocol):
@@ -84,28 +86,33 @@ def prepare_data(
         DataError: If no study can train.
     """
     recipe, settings = system.recipe, system.recipe.train
-    train, validate = manifest.where(split="train").studies, manifest.where(split="validate").studies
-    if not train:
+    if not len(manifest.where(split="train")):
         raise DataError("No study has the split `train`; split the manifest with `radalign data split`.")
+    chosen = choose_studies(system, manifest)
+    train, validate = chosen.train, chosen.validate
     wanted = with_priors(manifest, (*train, *validate))
     cache = PixelCache.build(cache_folder, wanted, recipe.data, decode_processes, around)
 
     def dataset(studies: Sequence[Study]) -> StudyDataset:
-        return StudyDataset(studies, manifest, cache, recipe.data, system.tokenize)
+        reports = getattr(system, "learns_from_reports", True)
+        return StudyDataset(studies, manifest, cache, recipe.data, system.tokenize, reports, chosen.classes)
 
     training = dataset(train)
     probing = dataset(spread_evenly(validate, settings.validate_studies)) if validate else None
     probe = probing or dataset(spread_evenly([e.study for e in training.entries], PROBE_STUDIES))
+    if chosen.classes:
+        system.adopt_classes(chosen.classes, len(training))
+    few = settings.few_shot_batch_size if 0 < recipe.data.shots <= FEW else 0
     loader = StudyLoader(
         training,
-        settings.batch_size,
+        few or settings.batch_size,
         settings.seed,
         team.rank,
         team.count,
         settings.workers,
         settings.group_by_length,
     )
-    excluded = {f"train: {why}": ids for why, ids in training.excluded.items()}
+    excluded = chosen.excluded | {f"train: {why}": ids for why, ids in training.excluded.items()}
     excluded |= {f"validate: {why}": ids for why, ids in probe.excluded.items()}
     return RunData(
         loader,
@@ -114,7 +121,7 @@ def prepare_data(
         _readable(manifest, wanted, [*training.entries, *probe.entries], cache),
         excluded,
         cache.unreadable,
-        _sha256([e.study.id for e in (*training.entries, *probe.entries)]),
+        list_sha256(e.study.id for e in (*training.entries, *probe.entries)),
     )
 
 
@@ -146,7 +153,3 @@ def _readable(manifest: Manifest, wanted: Manifest, entries: Sequence[Any], cach
     return manifest.with_studies(
         cleaned(study) for study in wanted if study.id in usable or study.split not in ("train", "validate")
     )
-
-
-def _sha256(ids: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()

@@ -11,6 +11,7 @@ from typing import Any
 from radalign.data.batches import StudyBatch
 from radalign.data.provenance import peak_memory_bytes
 from radalign.objectives.collapse import Verdict
+from radalign.systems.start_from import Started
 from radalign.train.bar import Bar
 from radalign.train.card import model_card, write_card
 from radalign.train.checkpoint import Place, read_resume_point, save_system, write_resume_point
@@ -55,8 +56,8 @@ class Run:
 
     # -- beginning ----------------------------------------
 
-    def begin(self, details: Mapping[str, Any], resume: bool) -> None:
-        """Open the log, and either warm-start and validate, or go back to the resume point."""
+    def begin(self, details: Mapping[str, Any], resume: bool, started: Started | None = None) -> None:
+        """Open the log, and go back to the resume point; or warm-start, unless started from a run."""
         if resume:
             self._restore()
         if self.processes.is_main:
@@ -65,12 +66,13 @@ class Run:
         self.processes.begin_tracks()
         for sentence in self.data.sentences():
             self._say(sentence)
+        if started is not None and not resume:
+            self._say(started.sentence())
         if not resume:
-            self._warm_start()
+            self._prepare(is_started=started is not None)
 
-    def _warm_start(self) -> None:
-        with self.processes.autocast():
-            numbers = self.system.warm_start(self.data.usable, self.bar.around)
+    def _prepare(self, is_started: bool) -> None:
+        numbers = {} if is_started else self._warm_start()
         if numbers:
             self._write("warm start", numbers=numbers)
         elif not self._stepper.names:
@@ -81,6 +83,11 @@ class Run:
             self._validate()
         if self._stepper.names:
             self._save_point()
+
+    def _warm_start(self) -> dict[str, float]:
+        with self.processes.autocast():
+            numbers: dict[str, float] = self.system.warm_start(self.data.usable, self.bar.around)
+        return numbers
 
     def _restore(self) -> None:
         place, tensors = read_resume_point(self.out / RESUME)

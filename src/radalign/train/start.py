@@ -79,7 +79,7 @@ def make_optimizer(system: Any, settings: TrainSettings) -> torch.optim.Optimize
     groups = [{**group, "base_lr": group.get("lr", settings.lr)} for group in groups]
     # One fused pass over all parameters is several times faster on a CPU; elsewhere torch knows best.
     fused = all(p.device.type == "cpu" for group in groups for p in group["params"]) or None
-    rest = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": fused}
+    rest: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay, "fused": fused}
     if settings.optimiser == "sgd":
         return torch.optim.SGD(groups, momentum=settings.momentum, **rest)
     return torch.optim.AdamW(groups, betas=settings.betas, eps=settings.eps, **rest)
