@@ -45,6 +45,10 @@ def evaluate(
     similarity: Annotated[
         str, typer.Option(help="Of images and texts: global, local (patches and words) or both.")
     ] = "global",
+    subgroups: Annotated[
+        list[str] | None,
+        typer.Option(help="Also by sex, age, view, device (default: all of them), or none; repeatable."),
+    ] = None,
     probes: Annotated[int, typer.Option(help="Sensitivity: pairs of images per factor.")] = 60,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of patients.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
@@ -70,7 +74,8 @@ def evaluate(
     plan = make_plan(
         run=run, data=data, task=task, mode=mode, split=split, baselines=baseline, prompts=prompts,
         pooling=pooling, labels=label, exclude_own_report=exclude_own_report, similarity=similarity,
-        fine_tune=fine_tune, probes=probes, resamples=resamples, seed=seed, device=device,
+        fine_tune=fine_tune, subgroups=subgroups, probes=probes, resamples=resamples, seed=seed,
+        device=device,
     )  # fmt: skip
     result = evaluate_run(plan, progress_bar(as_json))
     files = write_result(result, out or plan.default_folder)

@@ -54,8 +54,8 @@ class StudyEmbeddings:
         labels: Per study, label to 1 (present), 0 (absent) or -1 (unsure); not named means unknown.
         texts: The texts that were embedded, or empty when unknown.
         groups: Kind of subgroup (`sex`, `age`, `view`, ...) to every study's value, "" where unknown.
-        local: Local similarity of every image (row) and report (column), [N, N], or None; see
-            `local_similarity`.
+        local: Local similarity of every image (row) and report (column), [N, N] (of every prompt instead,
+            [N, T], for zero-shot), or None; see `local_similarity`.
 
     Raises:
         EvaluationError: If the parts differ in length, or the two embeddings in width.

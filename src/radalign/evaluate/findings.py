@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from radalign.evaluate.embeddings import Embedder, StudyEmbeddings
+from radalign.evaluate.embeddings import Embedder, EvaluationError, StudyEmbeddings
 from radalign.evaluate.pooling import Pooling, class_scores
 from radalign.evaluate.prompt_sets import PromptSet
 from radalign.evaluate.statistic import Floats
@@ -23,21 +24,30 @@ class Prompted:
         present: Finding to embedded present sentences, [M, E], not at unit length.
         absent: Finding to embedded absent sentences.
         tuning: Validation studies for thresholds and temperature, or None.
+        similarity: `global`, `local` (the studies' `local`, whose columns are the prompts in the order of
+            `prompt_texts`; means of prompts become means of scores) or `both`, their mean.
     """
 
     studies: StudyEmbeddings
     present: Mapping[str, NDArray[np.float32]]
     absent: Mapping[str, NDArray[np.float32]]
     tuning: StudyEmbeddings | None = None
+    similarity: str = "global"
+
+
+def prompt_texts(prompts: PromptSet) -> list[str]:
+    """All sentences of a set: of every finding the present ones, then the absent ones."""
+    return [text for f in prompts.findings for text in (*f.present, *f.absent)]
 
 
 def prompted(
-    system: Embedder, studies: StudyEmbeddings, prompts: PromptSet, tuning: StudyEmbeddings | None = None
-) -> Prompted:
+    system: Embedder, studies: StudyEmbeddings, prompts: PromptSet, tuning: StudyEmbeddings | None = None,
+    similarity: str = "global",
+) -> Prompted:  # fmt: skip
     """Embed the prompt set with the system that embedded the studies."""
     present = {f.name: embed_prompts(system, f.present) for f in prompts.findings}
     absent = {f.name: embed_prompts(system, f.absent) for f in prompts.findings}
-    return Prompted(studies, present, absent, tuning)
+    return Prompted(studies, present, absent, tuning, similarity)
 
 
 def embed_prompts(system: Embedder, prompts: Sequence[str]) -> NDArray[np.float32]:
@@ -54,7 +64,24 @@ def finding_scores(given: Prompted, finding: str, pooling: Pooling, tuning: bool
 def pair_cosines(given: Prompted, finding: str, pooling: Pooling, tuning: bool = False) -> Floats:
     """Cosines to the present and to the absent prompts, [N, 2]."""
     studies = given.tuning if tuning and given.tuning is not None else given.studies
-    return class_scores(studies.image, [given.present[finding], given.absent[finding]], pooling)
+    if given.similarity == "local":
+        return _local_pair(given, studies, finding, pooling)
+    cosines = class_scores(studies.image, [given.present[finding], given.absent[finding]], pooling)
+    if given.similarity == "both":
+        cosines = (cosines + _local_pair(given, studies, finding, pooling)) / 2
+    return cosines
+
+
+def _local_pair(given: Prompted, studies: StudyEmbeddings, finding: str, pooling: Pooling) -> Floats:
+    """Local scores of the present and of the absent prompts, their mean or their maximum, [N, 2]."""
+    if studies.local is None:
+        raise EvaluationError("The local similarity was not computed; use `local_similarity.with_local`.")
+    counts = [len(side[name]) for name in given.present for side in (given.present, given.absent)]
+    columns = list(pairwise(accumulate(counts, initial=0)))
+    first = 2 * list(given.present).index(finding)
+    pool = np.max if Pooling(pooling) is Pooling.MAX_OF_LOGITS else np.mean
+    sides = [pool(studies.local[:, a:b], axis=1) for a, b in columns[first : first + 2]]
+    return np.stack(sides, axis=1).astype(np.float64)  # [N, 2]
 
 
 def finding_truth(labels: Sequence[Mapping[str, int]], names: Sequence[str]) -> NDArray[np.int8]:

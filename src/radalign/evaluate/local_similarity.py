@@ -40,23 +40,29 @@ class LocalParts:
 
 
 def with_local(
-    system: LocalSystem, given: StudyEmbeddings, manifest: Manifest, progress: Progress | None = None
+    system: LocalSystem,
+    given: StudyEmbeddings,
+    manifest: Manifest,
+    progress: Progress | None = None,
+    texts: Sequence[str] = (),
 ) -> StudyEmbeddings:
-    """The same embeddings with the local similarity of every image and report, [N, N].
+    """The same embeddings with the local similarity of every image and report, [N, N], or text, [N, T].
 
     Args:
         system: The system that made `given`.
         given: Its embeddings, with the texts.
         manifest: Holds the studies.
         progress: Wraps the loops.
+        texts: T texts that stand in for the reports, such as prompts.
 
     Raises:
         EvaluationError: If the system has no local embeddings or the texts are not known.
     """
-    if not given.texts:
+    texts = texts or given.texts
+    if not texts:
         raise EvaluationError("The local similarity needs the texts; embed the studies with reports=True.")
     patches = patches_of(system, given.study_ids, manifest, progress)
-    words = words_of(system, given.texts, progress)
+    words = words_of(system, texts, progress)
     return replace(given, local=local_scores(patches, words, progress))
 
 

@@ -10,6 +10,10 @@ from typing import Any, cast
 from radalign.evaluate.embeddings import EvaluationError
 from radalign.evaluate.protocols import PROTOCOLS
 from radalign.evaluate.results import Mode
+from radalign.evaluate.subgroups import KINDS
+
+SIMILARITIES = ("global", "local", "both")
+LOCAL_TASKS = ("retrieval", "zero-shot", "sensitivity", "report-edits")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Plan:
         labels: For retrieval: the labels of P@k; empty takes the frequent ones.
         exclude_own_report: For retrieval: hide the own report from P@k.
         fine_tune: For a protocol with labels: also train copies of the systems on them.
+        subgroups: Kinds of subgroup that retrieval and zero-shot are also reported for.
         similarity: Of images and texts: `global`, `local` (patches and words) or `both`.
         probes: For sensitivity: pairs of images per factor.
         resamples: Bootstrap resamples.
@@ -47,6 +52,7 @@ class Plan:
     labels: tuple[str, ...] = ()
     exclude_own_report: bool = False
     fine_tune: bool = False
+    subgroups: tuple[str, ...] = KINDS
     similarity: str = "global"
     probes: int = 60
     resamples: int = 1000
@@ -63,7 +69,7 @@ class Plan:
 
 def make_plan(
     run: str, data: Path | None, mode: str, split: str, baselines: Sequence[str] | None,
-    labels: Sequence[str] | None, **rest: Any,
+    labels: Sequence[str] | None, subgroups: Sequence[str] | None = None, **rest: Any,
 ) -> Plan:  # fmt: skip
     """A plan from what a command line gives.
 
@@ -74,12 +80,32 @@ def make_plan(
         raise EvaluationError(
             "Name the run and its data: `radalign evaluate runs/x --data manifest.parquet`."
         )
-    if rest.get("similarity", "global") not in ("global", "local", "both"):
-        raise EvaluationError(f"There is no similarity {rest['similarity']!r}; choose global, local or both.")
+    _check_similarity(rest.get("similarity", "global"), rest.get("task", "retrieval"))
     if mode not in ("paper", "strict"):
         raise EvaluationError(f"There is no mode {mode!r}; choose paper or strict.")
     part = "" if split == "all" else split
     return Plan(
         run=run, data=data, mode=cast("Mode", mode), split=part, baselines=tuple(baselines or ()),
-        labels=tuple(labels or ()), **rest,
+        labels=tuple(labels or ()), subgroups=_kinds(subgroups), **rest,
     )  # fmt: skip
+
+
+def _check_similarity(similarity: str, task: str) -> None:
+    if similarity not in SIMILARITIES:
+        raise EvaluationError(f"There is no similarity {similarity!r}; choose global, local or both.")
+    if similarity != "global" and task not in LOCAL_TASKS:
+        raise EvaluationError(
+            f"The task {task!r} has the global similarity only; leave --similarity out, or choose one of "
+            f"{', '.join(LOCAL_TASKS)}."
+        )
+
+
+def _kinds(asked: Sequence[str] | None) -> tuple[str, ...]:
+    """All kinds of subgroup by default, none for `none`."""
+    if not asked:
+        return KINDS
+    chosen = tuple(kind for kind in asked if kind != "none")
+    unknown = sorted(set(chosen) - set(KINDS))
+    if unknown:
+        raise EvaluationError(f"There is no subgroup {unknown[0]!r}; choose {', '.join(KINDS)} or none.")
+    return chosen

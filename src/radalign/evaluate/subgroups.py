@@ -12,6 +12,7 @@ from radalign.evaluate.comparison import Name, Number
 from radalign.evaluate.statistic import Statistic
 from radalign.study import Study
 
+KINDS = ("sex", "age", "view", "device")
 AGE_EDGES_YEARS = (18, 40, 60, 80)
 DEVICE_KEYS = ("device", "manufacturer", "Manufacturer", "ManufacturerModelName")
 LEAST_STUDIES = 10

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings, embed
-from radalign.evaluate.findings import prompted
+from radalign.evaluate.findings import prompt_texts, prompted
 from radalign.evaluate.fine_tune import FineTuneSettings
 from radalign.evaluate.learning import learn_from_labels
 from radalign.evaluate.local_similarity import with_local
@@ -42,22 +43,23 @@ def chosen_split(manifest: Manifest, split: str) -> Manifest:
 
 
 def _embedded(
-    systems: Mapping[str, Any],
-    studies: Manifest,
-    watch: Stopwatch,
-    progress: Progress | None,
+    plan: Plan, systems: Mapping[str, Any], studies: Manifest, watch: Stopwatch, progress: Progress | None,
     reports: bool = True,
-) -> dict[str, StudyEmbeddings]:
+) -> dict[str, StudyEmbeddings]:  # fmt: skip
     named = {name: embed(system, studies, progress, reports) for name, system in systems.items()}
     watch.step("embed")
-    return named
+    return {name: _only_groups(given, plan.subgroups) for name, given in named.items()}
+
+
+def _only_groups(given: StudyEmbeddings, kinds: tuple[str, ...]) -> StudyEmbeddings:
+    return replace(given, groups={kind: given.groups[kind] for kind in kinds if kind in given.groups})
 
 
 def _retrieval(
     plan: Plan, systems: Mapping[str, Any], studies: Manifest, manifest: Manifest,
     watch: Stopwatch, progress: Progress | None,
 ) -> Result:  # fmt: skip
-    named = _embedded(systems, studies, watch, progress)
+    named = _embedded(plan, systems, studies, watch, progress)
     if plan.similarity != "global":
         named = {name: with_local(systems[name], given, studies, progress) for name, given in named.items()}
         watch.step("local similarity")
@@ -82,23 +84,30 @@ def _zero_shot(
         raise EvaluationError(
             f"{plan.prompts!r} holds classes, not findings; choose a set with [[finding]] tables."
         )
-    named = _embedded(systems, studies, watch, progress, reports=False)
+    named = _embedded(plan, systems, studies, watch, progress, reports=False)
     validate = manifest.where(split="validate")
     tune = plan.split == "test" and len(validate) > 0
-    tuning = _embedded(systems, validate, watch, progress, reports=False) if tune else {}
-    given = {n: prompted(systems[n], named[n], prompts, tuning.get(n)) for n in systems}
+    tuning = _embedded(plan, systems, validate, watch, progress, reports=False) if tune else {}
+    if plan.similarity != "global":
+        texts = prompt_texts(prompts)
+        named, tuning = (
+            {n: with_local(systems[n], given, manifest, progress, texts) for n, given in part.items()}
+            for part in (named, tuning)
+        )
+        watch.step("local similarity")
+    given = {n: prompted(systems[n], named[n], prompts, tuning.get(n), plan.similarity) for n in systems}
     watch.step("embed")
     settings = ZeroShotSettings(Pooling(plan.pooling) if plan.pooling else None, plan.resamples, plan.seed)
     result = evaluate_zero_shot(given, prompts, settings)
     watch.step("measure")
-    return result
+    return replace(result, settings=dict(result.settings) | {"similarity": plan.similarity})
 
 
 def _space(
     plan: Plan, systems: Mapping[str, Any], studies: Manifest, manifest: Manifest,
     watch: Stopwatch, progress: Progress | None,
 ) -> Result:  # fmt: skip
-    result = evaluate_space(_embedded(systems, studies, watch, progress), plan.resamples, plan.seed)
+    result = evaluate_space(_embedded(plan, systems, studies, watch, progress), plan.resamples, plan.seed)
     watch.step("measure")
     return result
 
