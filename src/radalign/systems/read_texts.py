@@ -94,17 +94,17 @@ def words_of(pieces: Sequence[str]) -> list[int]:
 
 
 def sentences_of(pieces: Sequence[str]) -> list[int]:
-    """The sentence of every piece; a full stop ends one unless a digit follows it, numbering has none.
+    """The sentence of every piece; a full stop between digits ends none, and numbering is in none.
 
     >>> sentences_of(["[CLS]", "1", ".", "no", "mass", ".", "1", ".", "5", "cm", "node", ".", "[SEP]"])
-    [-1, -1, -1, 0, 0, 0, 1, 1, 1, 1, 1, -1]
+    [-1, -1, -1, 0, 0, 0, 1, 1, 1, 1, 1, 1, -1]
     """
     groups: list[list[int]] = [[]]
     inner = [i for i, piece in enumerate(pieces) if not _SPECIAL.match(piece)]
     for i in inner:
         groups[-1].append(i)
-        following = pieces[i + 1] if i + 1 < len(pieces) else ""
-        if _END.match(pieces[i]) and not following[:1].isdigit():
+        around = (pieces[i - 1][:1], "".join(pieces[i + 1 : i + 2])[:1])
+        if _END.match(pieces[i]) and not all(piece.isdigit() for piece in around):
             groups.append([])
     numbers = [-1] * len(pieces)
     said = [group for group in groups if any(_LETTER.search(pieces[i].removesuffix("</w>")) for i in group)]
