@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from radalign.cli.data_images import check, mask
 from radalign.cli.simulate import simulate
 
 app = typer.Typer(
-    help="Studies into one manifest: import, simulate, show, split, download.",
+    help="Studies into one manifest: import, simulate, show, check, split, download.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -33,6 +34,9 @@ def import_(
     check: Annotated[
         str, typer.Option(help="auto, decode, exists or none: how images are checked.")
     ] = "auto",
+    quality: Annotated[
+        str, typer.Option(help="keep, note or drop: blurred, overexposed, turned ... images.")
+    ] = "keep",
     images: Annotated[Path | None, typer.Option(help="Folder of the images, if elsewhere.")] = None,
     report_files: Annotated[
         Path | None, typer.Option(help="Folder or zip of the reports, if elsewhere.")
@@ -50,7 +54,18 @@ def import_(
     from radalign.data.importing import import_source, parse_settings, write_import
 
     settings = parse_settings(
-        split, seed, reports, positions, check, workers, images, report_files, column or [], labels, part
+        split,
+        seed,
+        reports,
+        positions,
+        check,
+        quality,
+        workers,
+        images,
+        report_files,
+        column or [],
+        labels,
+        part,
     )
     manifest, flow = import_source(source, folder, settings, progress_bar(as_json))
     page = write_import(manifest, flow, out)
@@ -102,16 +117,21 @@ def split(
     shares: _Split = "70/10/20",
     seed: _Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Where the result goes; default: the same file.")] = None,
+    as_json: _Json = False,
 ) -> None:
     """Split a manifest by patient; a patient is never in two parts."""
+    import json
+
     from radalign.data.split import parse_shares, split_studies
-    from radalign.data.summary import splits_text
+    from radalign.data.summary import splits_text, summarise
     from radalign.study import Manifest
 
     held = Manifest.read(manifest)
     done = held.with_studies(split_studies(held, parse_shares(shares), seed))
     done.write(out or manifest)
-    typer.echo(f"{splits_text(done)}\nWrote {out or manifest}.")
+    text = json.dumps(summarise(done)["splits"]) if as_json else splits_text(done)
+    typer.echo(text)
+    typer.echo(f"Wrote {out or manifest}.", err=True)
 
 
 @app.command()
@@ -167,10 +187,14 @@ def download(
     from radalign.cli.progress import bytes_bar
     from radalign.data.download import PUBLIC, download
 
-    typer.echo(PUBLIC[name].terms if name in PUBLIC else "", err=True)
+    if name in PUBLIC:
+        typer.echo(PUBLIC[name].terms, err=True)
     with bytes_bar() as report:
         for path in download(name, folder, base, report):
             typer.echo(f"{path} and its content are there.")
+    typer.echo(f"Next: radalign data import {name} {folder}", err=True)
 
 
+app.command("check")(check)
+app.command("mask")(mask)
 app.command("simulate")(simulate)

@@ -10,12 +10,15 @@ from functools import partial
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from radalign.data.exclusions import ExclusionFlow
 from radalign.data.sources.source import Check
 from radalign.images.errors import ImageError
 from radalign.study import Study, View
+
+if TYPE_CHECKING:
+    from radalign.images.quality import Quality
 
 T = TypeVar("T")
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -35,11 +38,13 @@ class ImageCheck:
         fault: Why it cannot be used, as (reason, sentence); None when it can.
         fingerprint: See `radalign.images.fingerprint`; b"" when the image was not decoded.
         frontal: See `radalign.images.position`; None when the image was not decoded.
+        quality: See `radalign.images.quality`; None when it was not measured.
     """
 
     fault: tuple[str, str] | None = None
     fingerprint: bytes = b""
     frontal: float | None = None
+    quality: Quality | None = None
 
 
 def check_images(
@@ -49,6 +54,7 @@ def check_images(
     check: Check = "decode",
     workers: int = 1,
     progress: Progress | None = None,
+    quality: bool = False,
 ) -> tuple[list[Study], dict[str, ImageCheck]]:
     """Leave out the views whose image is missing or unreadable, then the studies without a view.
 
@@ -59,21 +65,23 @@ def check_images(
         check: `decode` reads every image; `exists` only looks for the files; `none` trusts the table.
         workers: Processes for decoding; 1 = this one.
         progress: Wraps the loop over images, for a progress bar.
+        quality: Whether decoded images are measured for the quality filter.
 
     Returns:
         The studies left, and what was seen of each image that was looked at.
     """
     studies = list(studies)
     paths = [view.path for study in studies for view in study.views]
-    checks = _checks(paths, root, check, workers, progress)
+    checks = _checks(paths, root, check, workers, progress, quality)
     kept = [left for study in studies if (left := _without(study, checks, flow)) is not None]
     return kept, checks
 
 
-def check_image(path: str, root: Path) -> ImageCheck:
+def check_image(path: str, root: Path, quality: bool = False) -> ImageCheck:
     """Decode one image, or say why it cannot be."""
     from radalign.images.fingerprint import fingerprint
     from radalign.images.position import frontal_score
+    from radalign.images.quality import measure
     from radalign.images.read import read_image
 
     if not (root / path).is_file():
@@ -82,11 +90,12 @@ def check_image(path: str, root: Path) -> ImageCheck:
         image = read_image(root / path)
     except ImageError as error:
         return ImageCheck((UNREADABLE, str(error).replace(f"{root}{os.sep}", "")))
-    return ImageCheck(None, fingerprint(image), frontal_score(image))
+    measured = measure(image) if quality else None
+    return ImageCheck(None, fingerprint(image), frontal_score(image), measured)
 
 
 def _checks(
-    paths: Sequence[str], root: Path, check: Check, workers: int, progress: Progress | None
+    paths: Sequence[str], root: Path, check: Check, workers: int, progress: Progress | None, quality: bool
 ) -> dict[str, ImageCheck]:
     if check == "none":
         return {}
@@ -95,12 +104,12 @@ def _checks(
         return {path: ImageCheck((MISSING, path)) for path in paths if path not in listed}
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
     found = _in_processes if workers > 1 and len(paths) >= _WORTH_PROCESSES else _in_this_process
-    results = found(partial(_check_chunk, root=root), chunks, workers, progress)
+    results = found(partial(_check_chunk, root=root, quality=quality), chunks, workers, progress)
     return dict(chain.from_iterable(results))
 
 
-def _check_chunk(paths: Sequence[str], root: Path) -> list[tuple[str, ImageCheck]]:
-    return [(path, check_image(path, root)) for path in paths]
+def _check_chunk(paths: Sequence[str], root: Path, quality: bool) -> list[tuple[str, ImageCheck]]:
+    return [(path, check_image(path, root, quality)) for path in paths]
 
 
 def _in_this_process(
@@ -142,11 +151,23 @@ class _Listing:
 
 
 def _without(study: Study, checks: dict[str, ImageCheck], flow: ExclusionFlow) -> Study | None:
+    faults = {view.path: checks[view.path].fault for view in study.views if view.path in checks}
+    return without_views(study, {path: fault for path, fault in faults.items() if fault}, flow)
+
+
+def without_views(study: Study, faults: dict[str, tuple[str, str]], flow: ExclusionFlow) -> Study | None:
+    """A study less the views that have a fault, each counted; None when no view is left.
+
+    Args:
+        study: With its views.
+        faults: View path to (reason, example).
+        flow: Counts them.
+    """
     views: list[View] = []
     for view in study.views:
-        fault = checks[view.path].fault if view.path in checks else None
-        if fault is not None:
-            flow.drop(fault[0], images=1, example=fault[1])
+        if view.path in faults:
+            reason, example = faults[view.path]
+            flow.drop(reason, images=1, example=example)
         else:
             views.append(view)
     if not views:

@@ -17,6 +17,7 @@ from radalign.data.duplicates import Copy, find_copies, note_copies, refuse_leak
 from radalign.data.exclusions import ExclusionFlow
 from radalign.data.positions import guess_positions
 from radalign.data.priors import link_priors
+from radalign.data.quality_filter import filter_quality
 from radalign.data.sources import find_source
 from radalign.data.sources.source import Check, Source, SourceError, SourceOptions
 from radalign.data.split import DEFAULT_SHARES, parse_shares, split_studies
@@ -24,6 +25,7 @@ from radalign.study import Manifest, Study
 
 Reports = Literal["auto", "need", "keep"]
 Positions = Literal["auto", "guess", "keep"]
+Quality = Literal["keep", "note", "drop"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class ImportSettings:
         positions: `guess` fills view positions that are not recorded from the pixels, `keep` leaves them
             empty; `auto` guesses for sources that never record them.
         check: How thoroughly to check images; None = the source's default.
+        quality: `drop` leaves out images that the quality filter finds blurred, overexposed, turned, ...;
+            `note` only counts them; `keep` does not look. Needs decoding.
         workers: Processes that decode.
         options: What only some sources use.
     """
@@ -47,6 +51,7 @@ class ImportSettings:
     reports: Reports = "auto"
     positions: Positions = "auto"
     check: Check | None = None
+    quality: Quality = "keep"
     workers: int = 1
     options: SourceOptions = field(default_factory=SourceOptions)
 
@@ -72,12 +77,16 @@ def import_source(
     settings, source, folder = settings or ImportSettings(), find_source(name), Path(folder)
     if not folder.exists():
         raise SourceError(f"There is nothing at {folder}; give {source.layout}.")
-    flow = ExclusionFlow(source.name)
+    flow = ExclusionFlow(source.name if source.name != "table" else f"table {folder.stem}")
     root = source.root(folder, settings.options)
     studies: Iterable[Study] = _unique(source.read(folder, flow, settings.options), flow)
-    check = settings.check or source.check
-    studies, seen = check_images(studies, root, flow, check, settings.workers, progress)
+    measured = settings.quality != "keep"
+    check = settings.check or ("decode" if measured else source.check)
+    if measured and check != "decode":
+        raise SourceError(f"--quality {settings.quality} looks at the pixels; use it with --check decode.")
+    studies, seen = check_images(studies, root, flow, check, settings.workers, progress, measured)
     studies = _place_views(studies, seen, settings, source, flow)
+    studies = filter_quality(studies, seen, settings.quality == "drop", flow) if measured else studies
     studies = _with_reports(_link(studies, source, flow), settings.reports, flow)
     copies = find_copies(studies, {path: image.fingerprint for path, image in seen.items()})
     note_copies(copies, flow)
@@ -179,6 +188,7 @@ def parse_settings(
     reports: str,
     positions: str,
     check: str,
+    quality: str,
     workers: int,
     images: Path | None,
     report_files: Path | None,
@@ -193,6 +203,7 @@ def parse_settings(
     """
     _choose("--reports", reports, ("auto", "need", "keep"))
     _choose("--positions", positions, ("auto", "guess", "keep"))
+    _choose("--quality", quality, ("keep", "note", "drop"))
     _choose("--check", check, ("auto", "decode", "exists", "none"))
     pairs = [column.partition("=") for column in columns]
     for role, equals, name in pairs:
@@ -205,6 +216,7 @@ def parse_settings(
         reports=cast(Reports, reports),
         positions=cast(Positions, positions),
         check=None if check == "auto" else cast(Check, check),
+        quality=cast(Quality, quality),
         workers=workers or os.cpu_count() or 1,
         options=options,
     )

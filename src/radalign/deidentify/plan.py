@@ -10,10 +10,9 @@ from pathlib import Path
 from radalign.deidentify.errors import DeidentifyError
 from radalign.deidentify.keys import Key, new_key, read_key
 from radalign.deidentify.profile import Profile
-from radalign.images.burned_in import Reader, rapid_reader
+from radalign.images.burned_in import Reader, choose_reader
 
 _DATES = {"shift": "modified-dates", "remove": "", "keep": "full-dates"}
-_OCR = ("auto", "on", "off")
 
 
 @dataclass(frozen=True)
@@ -98,13 +97,6 @@ def make_plan(
     profile = Profile(options)
     key = new_key(key_file) if make_key else read_key(key_file)
     record = ledger or key_file.with_name(key_file.name + ".ledger.jsonl")
-    return Plan(source, out, key, record, profile, mask_pixels, _reader(ocr) if mask_pixels else None, band)
-
-
-def _reader(ocr: str) -> Reader | None:
-    if ocr not in _OCR:
-        raise DeidentifyError(f"ocr is {ocr!r}; use one of {', '.join(_OCR)}.")
-    reader = None if ocr == "off" else rapid_reader()
-    if ocr == "on" and reader is None:
-        raise DeidentifyError("OCR is not installed; install radalign[ocr], or use --ocr off.")
-    return reader
+    return Plan(
+        source, out, key, record, profile, mask_pixels, choose_reader(ocr) if mask_pixels else None, band
+    )

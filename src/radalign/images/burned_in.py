@@ -211,6 +211,23 @@ def rapid_reader() -> Reader | None:
     return _Rapid(RapidOCR(params={"Global.log_level": "error"}))
 
 
+def choose_reader(ocr: str) -> Reader | None:
+    """OCR as a user asks for it.
+
+    Args:
+        ocr: `auto` uses it where it is installed, `on` needs it, `off` does without.
+
+    Raises:
+        ValueError: If the choice is unknown, or OCR is needed and not installed.
+    """
+    if ocr not in ("auto", "on", "off"):
+        raise ValueError(f"ocr is {ocr!r}; use one of auto, on, off.")
+    reader = None if ocr == "off" else rapid_reader()
+    if ocr == "on" and reader is None:
+        raise ValueError("OCR is not installed; install radalign[ocr], or use --ocr off.")
+    return reader
+
+
 class _Rapid:
     """RapidOCR behind our contract."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,30 @@ class CheckResult:
         named = (r for c in self.checks for r in (*c.dropped, *(("unreadable",) if c.error else ())))
         object.__setattr__(self, "counts", Counter(named))
 
+    def to_dict(self) -> dict[str, object]:
+        """Counts and the single checks, for JSON."""
+        return {
+            "checked": len(self.checks),
+            "reasons": dict(self.counts),
+            "with_masked_marks": sum(bool(c.masked) for c in self.checks),
+            "with_safe_marks": sum(bool(c.kept) for c in self.checks),
+            "still_marked": sum(bool(c.residual) for c in self.checks),
+            "checks": [asdict(c) for c in self.checks],
+        }
+
+    def to_text(self) -> str:
+        """The counts in lines."""
+        said = self.to_dict()
+        dropped = sum(bool(c.dropped) for c in self.checks)
+        lines = [f"{len(self.checks):6,} images checked", f"{dropped:6,} would be dropped for their quality"]
+        lines += [f"{count:6,}   {reason}" for reason, count in self.counts.most_common()]
+        lines += [
+            f"{said['with_masked_marks']:6,} have marks that are masked",
+            f"{said['with_safe_marks']:6,} have marks that were read as safe and stay",
+            f"{said['still_marked']:6,} have marks that were still found after masking",
+        ]
+        return "\n".join(lines)
+
 
 def check_sheet(
     manifest: Manifest,
@@ -68,30 +92,41 @@ def check_sheet(
     limits: Limits | None = None,
     band: float = 0.2,
     progress: Progress | None = None,
+    shown: int = 12,
 ) -> CheckResult:
-    """Draw images at random, check each, and write before and after side by side as one PNG.
+    """Draw images at random, check each, and write some before and after side by side as one PNG.
 
     Args:
         manifest: The studies.
         path: Where the PNG goes.
-        count: How many images.
+        count: How many images are checked; 0 = all.
         seed: Of the draw.
         reader: OCR (`burned_in.rapid_reader()`), or None.
         limits: Of the quality filter.
         band: Width of the border bands that are searched for marks, as a share of each side.
         progress: Wraps the loop.
+        shown: How many are on the sheet: first those of which something was said.
 
     Raises:
-        ValueError: If the manifest has no views.
+        ValueError: If the manifest has no views, or a number makes no sense.
     """
+    if count < 0 or shown < 1 or not 0 < band <= 0.5:
+        raise ValueError(
+            f"{count} images, {shown} on the sheet and a band of {band} cannot be; "
+            "use at least 0, at least 1, and a share above 0 and up to 0.5."
+        )
     views = [(study.id, view) for study in manifest for view in study.views]
-    drawn = random.Random(seed).sample(views, min(count, len(views)))
-    tiles: list[Tile] = []
+    drawn = random.Random(seed).sample(views, min(count or len(views), len(views)))
+    told: list[Tile] = []
+    plain: list[Tile] = []
     checks = []
     for study_id, view in progress(drawn, "Checking images") if progress else drawn:
         check, pair = _check(manifest.image_path(view), study_id, view, reader, limits, band)
         checks.append(check)
-        tiles += pair
+        tiles = told if check.dropped or check.masked or check.error else plain
+        if len(tiles) < 2 * shown:
+            tiles += pair
+    tiles = (told + plain)[: 2 * shown]
     contact_sheet(
         tiles, path, columns=6, title="Before and after: marks masked, images that would be dropped"
     )

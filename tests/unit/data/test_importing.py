@@ -87,7 +87,7 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     ("check", "kept"), [("exists", ["s1", "s2", "s4"]), ("none", ["s1", "s2", "s4", "s5"])]
 )
 def test_a_lighter_check_trusts_more(bad_table: Path, check: str, kept: list[str]) -> None:
-    settings = parse_settings("auto", 0, "auto", "auto", check, 1, None, None, [], "", "")
+    settings = parse_settings("auto", 0, "auto", "auto", check, "keep", 1, None, None, [], "", "")
     assert [s.id for s in import_source("table", bad_table, settings)[0]] == kept
 
 
@@ -138,6 +138,7 @@ def test_the_flow_is_written_beside_the_manifest(bad_table: Path, tmp_path: Path
         ({"reports": "maybe"}, "--reports 'maybe' is not one of auto, need, keep"),
         ({"positions": "ask"}, "--positions 'ask'"),
         ({"check": "twice"}, "--check 'twice'"),
+        ({"quality": "best"}, "--quality 'best'"),
         ({"columns": ["image"]}, "role=NAME"),
     ],
 )
@@ -148,6 +149,7 @@ def test_settings_that_are_none_are_refused(given: dict[str, object], sentence: 
         "reports": "auto",
         "positions": "auto",
         "check": "auto",
+        "quality": "keep",
         "workers": 0,
     }
     default |= {"images": None, "report_files": None, "columns": [], "labels": "", "part": ""}
