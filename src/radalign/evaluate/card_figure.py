@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from radalign.evaluate.plots import COLOURS, save
-from radalign.evaluate.sensitivity import EVERY
+from radalign.evaluate.sensitivity import ALL, EVERY
 
 Rows = Mapping[str, Sequence[float | None]]
 COLUMNS = 2
@@ -49,7 +49,9 @@ def _draw_panel(panel: Any, task: str, factors: Sequence[str], found: Mapping[st
         offset = (s - (len(found) - 1) / 2) * step
         _draw_bars(panel, factors, rows, offset, step, system, COLOURS[s % len(COLOURS)])
     rows = next(iter(found.values()))
-    labels = [f"{f}  (n = {int(rows[f][3] or 0)})" if f in rows and f != EVERY else f for f in factors]
+    labels = [
+        f"{f}  (n = {int(rows[f][3] or 0)})" if f in rows and f not in (ALL, EVERY) else f for f in factors
+    ]
     panel.axvline(50, color="#444444", linewidth=1, linestyle="--", zorder=3)
     panel.text(50, -0.62, "chance", fontsize=7, color="#444444", ha="center", va="bottom")
     panel.set_yticks(range(len(factors)), labels, fontsize=8)

@@ -14,6 +14,7 @@ from radalign.evaluate.results import Result, ResultError
 from radalign.evaluate.run import evaluate_run
 
 TOLERANCE = 1e-4
+Key = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,14 @@ def _thawed(value: Any) -> Any:
 
 def compare_results(before: Result, after: Result, tolerance: float = TOLERANCE) -> Check:
     """Compare two results number by number."""
-    old, new = ({m.key: m for m in result.measures} for result in (before, after))
+    old, new = (_numbers(result) for result in (before, after))
     differences = [f"{_name(key)} is missing." for key in old.keys() - new.keys()]
     differences += [f"{_name(key)} is new." for key in new.keys() - old.keys()]
     both = [key for key in old if key in new]
     largest = 0.0
     for key in both:
-        for bound in ("value", "low", "high"):
-            was, now = getattr(old[key], bound), getattr(new[key], bound)
+        for bound in old[key]:
+            was, now = old[key][bound], new[key][bound]
             gap = _distance(was, now)
             largest = max(largest, gap)
             if gap > tolerance:
@@ -103,6 +104,17 @@ def compare_results(before: Result, after: Result, tolerance: float = TOLERANCE)
     return Check(
         len(both), largest, tuple(sorted(differences)), tuple(_changes(before.made_by, after.made_by))
     )
+
+
+def _numbers(result: Result) -> dict[Key, dict[str, float | None]]:
+    """Every number that a result states: measures with bounds and chance, differences with bounds and p."""
+    found: dict[Key, dict[str, float | None]] = {}
+    for m in result.measures:
+        found[m.key] = {"value": m.value, "low": m.low, "high": m.high, "n": m.n, "chance": m.chance}
+    for g in result.gaps:
+        key = f"{g.system} minus {g.against}", g.task, g.metric, g.group
+        found[key] = {"value": g.value, "low": g.low, "high": g.high, "p": g.p}
+    return found
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -122,6 +134,6 @@ def _distance(was: float | None, now: float | None) -> float:
     return math.inf if any(missing) or was is None or now is None else abs(was - now)
 
 
-def _name(key: tuple[str, str, str, str]) -> str:
+def _name(key: Key) -> str:
     system, task, metric, group = key
     return f"{system}, {task}, {metric}" + (f" [{group}]" if group else "")

@@ -7,7 +7,6 @@ val items ─ draw min(K, 4) per class ────┘  (picks a method's own se
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -21,7 +20,7 @@ from radalign.evaluate.probe import PENALTIES, fit_classes
 from radalign.evaluate.statistic import Floats
 
 SHOTS = (1, 2, 4, 8, 16)
-VALIDATION_SHOTS = 4
+SEEDS = (1, 2, 3)
 LOGIT_SCALE = 100.0
 ALPHAS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 BETAS = (1.0, 3.0, 5.5, 10.0)
@@ -55,27 +54,6 @@ Classifier = Callable[[NDArray[Any]], Floats]
 Method = Callable[[Shots], Classifier]
 
 
-def draw_shots(labels: Sequence[int], shots: int, seed: int) -> list[int]:
-    """Indices of K items per class, drawn as CoOp's data code draws them.
-
-    Args:
-        labels: Class of every item.
-        shots: K; a class with fewer items gives all it has.
-        seed: Of Python's generator; classes are served as they first appear.
-
-    References:
-        Zhou et al., CoOp, IJCV 2022 (Dassl's few-shot sampler: `random.sample` per class).
-
-    >>> sorted(draw_shots([0, 0, 0, 1, 1], 2, seed=1))[2:]
-    [3, 4]
-    """
-    items: dict[int, list[int]] = {}
-    for i, label in enumerate(labels):
-        items.setdefault(label, []).append(i)
-    generator = random.Random(seed)
-    return [i for own in items.values() for i in (generator.sample(own, shots) if len(own) >= shots else own)]
-
-
 def base_and_novel(labels: Sequence[int]) -> tuple[list[int], list[int]]:
     """The first half (rounded up) of the sorted labels is base, the rest novel.
 
@@ -83,8 +61,8 @@ def base_and_novel(labels: Sequence[int]) -> tuple[list[int], list[int]]:
     ([0, 1], [2])
     """
     ordered = sorted(set(labels))
-    half = (len(ordered) + 1) // 2
-    return ordered[:half], ordered[half:]
+    base = (len(ordered) + 1) // 2
+    return ordered[:base], ordered[base:]
 
 
 def harmonic_mean(base: float, novel: float) -> float:

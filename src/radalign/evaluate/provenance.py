@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from radalign.data.provenance import peak_memory_bytes
 from radalign.data.provenance import provenance as made_by
+from radalign.study import Manifest
+
+TABLES = (".csv", ".txt", ".json", ".tsv")
 
 
 class Stopwatch:
@@ -63,6 +67,20 @@ def describe(system: Any) -> dict[str, Any]:
         if hasattr(system, name):
             found[name] = getattr(system, name)
     return found
+
+
+def data_sha256(path: Path) -> str:
+    """Hash of what decides an evaluation's data: a manifest's studies, or the tables and lists of a folder.
+
+    Images are not read; a list that names them is.
+    """
+    if path.is_file():
+        return Manifest.read(path).sha256()
+    digest = hashlib.sha256()
+    for table in sorted(f for glob in ("*", "*/*") for f in path.glob(glob) if f.suffix in TABLES):
+        digest.update(str(table.relative_to(path)).encode())
+        digest.update(hashlib.sha256(table.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def sha256_of(text: str) -> str:

@@ -23,11 +23,12 @@ from radalign.evaluate.edits.sentence import KINDS, Edit, edits_of
 from radalign.evaluate.embeddings import EvaluationError
 from radalign.evaluate.group_scores import Group, Scores
 from radalign.evaluate.results import Result
-from radalign.evaluate.sensitivity import CHANCE, CardSettings, by_factor, card, counts, wins
+from radalign.evaluate.sensitivity import ALL, CHANCE, CardSettings, by_factor, card, counts, wins
 from radalign.reports.sentences import split_sentences
 from radalign.study import Study
 
 TASKS = ("sentence", "report")
+FEW = 20
 OTHERS, ADDED = "{}, another patient's image", "{}, own image minus another's"
 
 
@@ -100,9 +101,9 @@ def evaluate_edits(
     for name, scores in named.items():
         for task in TASKS:
             own, other = _won(studies, scores, task)
-            numbers[name, task] = by_factor(kinds, findings, own)
-            numbers[name, OTHERS.format(task)] = by_factor(kinds, findings, other)
-            numbers[name, ADDED.format(task)] = by_factor(kinds, findings, own - other, chance=0.0)
+            numbers[name, task] = by_factor(kinds, findings, own, last=ALL)
+            numbers[name, OTHERS.format(task)] = by_factor(kinds, findings, other, last=ALL)
+            numbers[name, ADDED.format(task)] = by_factor(kinds, findings, own - other, 0.0, ALL)
     resamples = Resamples([s.patient_id for s in studies for _ in s.edits], settings.resamples, settings.seed)
     measures, gaps = compare(numbers, resamples)
     facts = {
@@ -157,6 +158,9 @@ def _notes(found: Mapping[str, int]) -> tuple[str, ...]:
     notes = [f"Edits per kind: {each}; chance is {100 * CHANCE:.0f} %."]
     if none:
         notes.append(f"No sentence allowed an edit of the kind {', '.join(none)}.")
+    few = [kind for kind, n in found.items() if n < FEW]
+    if few:
+        notes.append(f"Fewer than {FEW} edits of the kind {', '.join(few)}: those numbers say little.")
     notes.append(
         "What counts is how far the own image stands above another patient's: a preference for a wording "
         "raises both."

@@ -20,7 +20,7 @@ from radalign.evaluate.plots import interval_plot
 from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.protocols import PROTOCOLS, find_protocol
 from radalign.evaluate.protocols.protocol import Options
-from radalign.evaluate.provenance import Stopwatch, provenance
+from radalign.evaluate.provenance import Stopwatch, data_sha256, provenance
 from radalign.evaluate.results import Result
 from radalign.evaluate.tables import markdown
 from radalign.evaluate.tasks import TASKS, chosen_split
@@ -69,8 +69,7 @@ def _protocol(plan: Plan, watch: Stopwatch, progress: Progress | None) -> Result
     options = Options(plan.mode, pooling, plan.resamples, plan.seed, progress, plan.fine_tune)
     result = protocol.run(systems, plan.data, options)
     watch.step("evaluate")
-    content = Manifest.read(plan.data).sha256() if plan.data.is_file() else ""
-    return _signed(result, plan, systems, content, watch)
+    return _signed(result, plan, systems, data_sha256(plan.data), watch)
 
 
 def _signed(result: Result, plan: Plan, systems: Mapping[str, Any], content: str, watch: Stopwatch) -> Result:

@@ -27,7 +27,7 @@ from radalign.evaluate.results import Measure, Result
 from radalign.evaluate.statistic import Floats, average_of, mean_of
 
 SENTENCE, IMAGE = "right sentence of two", "right image of two"
-EVERY = "mean of factors"
+EVERY, ALL = "mean of factors", "all edits"
 CHANCE = 0.5
 
 
@@ -119,14 +119,22 @@ def wins(right: NDArray[Any], wrong: NDArray[Any]) -> Floats:
 
 
 def by_factor(
-    factors: Sequence[str], findings: Sequence[str], values: Floats, chance: float = CHANCE
+    factors: Sequence[str], findings: Sequence[str], values: Floats, chance: float = CHANCE, last: str = EVERY
 ) -> dict[Name, Number]:
-    """The mean of the values for every factor, for every finding within it, and the mean of the factors."""
+    """The mean of the values for every factor and for every finding within it, and one number over all.
+
+    Args:
+        factors: Of every item.
+        findings: Of every item.
+        values: Of every item.
+        chance: What a system that knows nothing is expected to score.
+        last: `EVERY`, the mean of the factors' means, or `ALL`, the mean over items.
+    """
     kinds, names = np.array(factors), np.array(findings)
     order = [factor for factor in FACTORS if factor in set(factors)]
     of = {factor: mean_of(np.where(kinds == factor, values, np.nan)) for factor in order}
     found: dict[Name, Number] = {(factor, ""): Number(of[factor], chance) for factor in order}
-    found[EVERY, ""] = Number(average_of(list(of.values())), chance)
+    found[last, ""] = Number(average_of(list(of.values())) if last == EVERY else mean_of(values), chance)
     for factor in order:
         for finding in sorted(set(names[kinds == factor])):
             here = (kinds == factor) & (names == finding)

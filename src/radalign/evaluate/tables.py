@@ -9,7 +9,7 @@ from radalign.evaluate.results import Gap, Measure, Result
 
 PERCENT = (
     "P@", "R@", "same text@", "mAP", "accuracy", "share", "side", "severity", "negation", "size", "device",
-    "change", "factors",
+    "change", "factors", "all edits",
 )  # fmt: skip
 WHOLE = ("median rank",)
 

@@ -10,7 +10,8 @@ import pytest
 from radalign.evaluate.check import compare_results, plan_of
 from radalign.evaluate.embeddings import EvaluationError
 from radalign.evaluate.plan import make_plan
-from radalign.evaluate.results import Measure, Result, ResultError
+from radalign.evaluate.provenance import data_sha256
+from radalign.evaluate.results import Gap, Measure, Result, ResultError
 
 MADE = {"radalign": "1", "commit": "c", "systems": {"s": {"identity": "x"}}, "packages": {"torch": "2"}}
 BEFORE = Result(
@@ -47,6 +48,17 @@ def test_a_moved_bound_a_missing_number_and_another_system_are_told():
     assert compare_results(BEFORE, replace(after, measures=BEFORE.measures)).repeats
 
 
+def test_a_changed_difference_or_chance_is_told_too():
+    gap = Gap("s", "b", "t", "R@1", 0.1, 0.0, 0.2, p=0.04)
+    before = replace(BEFORE, gaps=(gap,))
+    assert compare_results(before, before).compared == 3
+    tampered = compare_results(replace(before, gaps=(replace(gap, p=0.001),)), before)
+    assert tampered.differences == ("s minus b, t, R@1: p was 0.001, is 0.04.",)
+    assert compare_results(before, BEFORE).differences == ("s minus b, t, R@1 is missing.",)
+    easier = replace(BEFORE, measures=(replace(BEFORE.measures[0], chance=0.1), BEFORE.measures[1]))
+    assert not compare_results(easier, BEFORE).repeats
+
+
 def test_a_number_that_became_undefined_differs():
     after = replace(BEFORE, measures=(replace(BEFORE.measures[0], low=None), BEFORE.measures[1]))
     assert not compare_results(BEFORE, after).repeats
@@ -79,6 +91,38 @@ def test_a_plan_needs_a_run_and_data_and_a_known_mode():
     with pytest.raises(EvaluationError, match="no mode 'loose'"):
         make_plan(run="r", data=Path("m"), mode="loose", **rest)
     assert make_plan(run="r", data=Path("m"), mode="paper", **rest).split == ""
+
+
+def test_similarity_and_subgroups_are_checked_before_anything_is_loaded():
+    rest = {
+        "run": "r",
+        "data": Path("m"),
+        "mode": "strict",
+        "split": "all",
+        "baselines": None,
+        "labels": None,
+    }
+    with pytest.raises(EvaluationError, match="no similarity 'cosine'"):
+        make_plan(**rest, similarity="cosine")
+    with pytest.raises(EvaluationError, match="global similarity only"):
+        make_plan(**rest, similarity="local", task="space")
+    with pytest.raises(EvaluationError, match="no subgroup 'colour'"):
+        make_plan(**rest, subgroups=["colour"])
+    assert make_plan(**rest, task="zero-shot", similarity="both").similarity == "both"
+    assert make_plan(**rest).subgroups == ("sex", "age", "view", "device")
+    assert make_plan(**rest, subgroups=["view", "sex"]).subgroups == ("view", "sex")
+    assert make_plan(**rest, subgroups=["none"]).subgroups == ()
+
+
+def test_the_data_of_a_folder_are_its_tables(tmp_path):
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "test.txt").write_text("a.dcm 1")
+    (tmp_path / "a.dcm").write_bytes(b"pixels")
+    before = data_sha256(tmp_path)
+    (tmp_path / "a.dcm").write_bytes(b"other pixels")
+    assert data_sha256(tmp_path) == before
+    (tmp_path / "lists" / "test.txt").write_text("a.dcm 0")
+    assert data_sha256(tmp_path) != before
 
 
 def test_a_file_that_is_no_result_is_refused(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from radalign.data.settings import TextSettings
 from radalign.evaluate.embeddings import EvaluationError
 from radalign.evaluate.report_edits import edited_studies, evaluate_edits
-from radalign.evaluate.sensitivity import EVERY, CardSettings
+from radalign.evaluate.sensitivity import ALL, CardSettings
 from radalign.study import Report, Study
 
 FEW = CardSettings(resamples=50)
@@ -43,7 +43,7 @@ def test_a_system_that_looks_stands_above_its_control(studies):
     own = {s.study_id: set(s.group.texts[: 2 * len(s.edits) : 2]) | {s.reports[0]} for s in edited}
     found = evaluate_edits(edited, {"looks": scores_of(edited, lambda i, text: text in own[i])}, FEW)
     for task in ("sentence", "report"):
-        assert found["looks", task, EVERY].value == 1.0
+        assert found["looks", task, ALL].value == 1.0
         assert found["looks", task, "side"].n == 2
     assert found.settings["edits"] == {"side": 2, "severity": 2, "negation": 3}
     added = found["looks", "sentence, own image minus another's", "negation"]
@@ -52,6 +52,7 @@ def test_a_system_that_looks_stands_above_its_control(studies):
     assert added.chance == 0.0
     assert "negation 3" in found.notes[0]
     assert "size, device, change" in found.notes[1]
+    assert "say little" in found.notes[2]
 
 
 def test_a_system_that_only_reads_adds_nothing(studies):

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from radalign.evaluate.embeddings import EvaluationError, StudyEmbeddings
-from radalign.evaluate.findings import Prompted, finding_scores, finding_truth, prompted
+from radalign.evaluate.findings import (
+    Prompted,
+    finding_scores,
+    finding_truth,
+    pair_cosines,
+    prompt_texts,
+    prompted,
+)
 from radalign.evaluate.pooling import Pooling, class_scores
 from radalign.evaluate.prompt_sets import PromptError, load_prompts, prompt_set_names
 from radalign.evaluate.zero_shot import ZeroShotSettings, evaluate_zero_shot
@@ -150,3 +159,27 @@ def test_prompted_holds_one_row_per_sentence():
     given = prompted(SeesWords(), studies([0], [{}]), prompts)
     assert isinstance(given, Prompted)
     assert all(len(given.present[f.name]) == len(f.present) for f in prompts.findings)
+
+
+@pytest.mark.parametrize("pooling", ["mean_then_normalise", "max_of_logits"])
+def test_local_scores_of_prompts_equal_a_loop_and_both_is_the_mean(pooling):
+    prompts = load_prompts("chest-findings")
+    texts = prompt_texts(prompts)
+    local = np.random.default_rng(0).normal(size=(3, len(texts))).astype(np.float32)
+    looked = replace(studies([0, 45, 90], [{}] * 3), local=local)
+    given = {s: prompted(SeesWords(), looked, prompts, similarity=s) for s in ("global", "local", "both")}
+    for finding in prompts.findings:
+        pairs = {s: pair_cosines(g, finding.name, Pooling(pooling)) for s, g in given.items()}
+        pool = max if pooling == "max_of_logits" else lambda row: sum(row) / len(row)
+        for n in range(3):
+            for side, sentences in enumerate((finding.present, finding.absent)):
+                want = pool([local[n, texts.index(t)] for t in sentences])
+                assert pairs["local"][n, side] == pytest.approx(want, abs=1e-6)
+        assert pairs["both"] == pytest.approx((pairs["global"] + pairs["local"]) / 2)
+
+
+def test_a_local_zero_shot_needs_local_scores():
+    prompts = load_prompts("rsna-pneumonia")
+    given = prompted(SeesWords(), studies([0], [{}]), prompts, similarity="local")
+    with pytest.raises(EvaluationError, match="was not computed"):
+        pair_cosines(given, "pneumonia", Pooling.MAX_OF_LOGITS)

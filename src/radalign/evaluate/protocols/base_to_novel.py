@@ -1,9 +1,9 @@
 """Base-to-novel: 16 shots of the first half of the labels; tested on base and on novel classes.
 
 Each side is tested among its own classes only. On novel classes every method here falls back to the class
-sentences, because neither a cache nor a probe knows a class that no shot showed; a system that learnt from
-the base classes is compared by loading it. HM = 2 B N / (B + N); over several data sets both averages are
-given, because papers mix them: `mean of HM` and `HM of means`.
+sentences, because neither a cache nor a probe knows a class that no shot showed; a system that was trained on
+the base classes is tested as it is (`as trained`), its class set replaced. HM = 2 B N / (B + N); over several
+data sets both averages are given, because papers mix them: `mean of HM` and `HM of means`.
 
 References:
     Zhou et al., CoCoOp (CVPR 2022); BiomedCoOp (CVPR 2025), which sets an HM of means beside means of HM.
@@ -16,9 +16,16 @@ from pathlib import Path
 
 from radalign.evaluate.comparison import Name, Number
 from radalign.evaluate.embeddings import Embedder
-from radalign.evaluate.few_shot import METHODS, base_and_novel, harmonic_mean, zero_shot
-from radalign.evaluate.protocols.few_shot import SEEDS, compared, leak_notes, over_sets
-from radalign.evaluate.protocols.few_shot_data import TEMPLATE, EmbeddedSet, FewShotSet, find_sets
+from radalign.evaluate.few_shot import METHODS, SEEDS, base_and_novel, harmonic_mean, zero_shot
+from radalign.evaluate.protocols.few_shot import compared, leak_notes, over_sets
+from radalign.evaluate.protocols.few_shot_data import (
+    AS_TRAINED,
+    TEMPLATE,
+    EmbeddedSet,
+    FewShotSet,
+    find_sets,
+    labels_of,
+)
 from radalign.evaluate.protocols.protocol import Options, Protocol
 from radalign.evaluate.results import Measure, Result
 from radalign.evaluate.statistic import average_of
@@ -29,7 +36,7 @@ BASE, NOVEL, HM = "base accuracy", "novel accuracy", "HM"
 
 def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Result:
     """Base and novel accuracy and their harmonic mean, for every system, method and data set."""
-    sets = find_sets(folder, drop_leaked=options.mode == "strict")
+    sets = find_sets(folder, options.mode == "strict", labels_of(systems.values()))
     measures: list[Measure] = []
     for data in sets:
         embedded = {name: EmbeddedSet(system, data, options) for name, system in systems.items()}
@@ -70,11 +77,15 @@ def _one_set(embedded: Mapping[str, EmbeddedSet], data: FewShotSet, options: Opt
                 learnt = classify if metric == BASE else zero_shot
                 each = [given.accuracy(learnt, SHOTS, seed, labels) for seed in SEEDS]
                 numbers[name, method] = {(metric, data.name): Number(average_of(each), 1 / len(labels))}
+            if given.decides:
+                own = Number(given.own_accuracy(labels), 1 / len(labels))
+                numbers[name, AS_TRAINED] = {(metric, data.name): own}
         measures += compared(numbers, [], len(data.test.of(labels)[0]), options)[0]
-    return measures + _harmonic(measures, data.name)
+    return measures + harmonic(measures, data.name)
 
 
-def _harmonic(measures: list[Measure], set_name: str) -> list[Measure]:
+def harmonic(measures: list[Measure], set_name: str) -> list[Measure]:
+    """The harmonic mean of base and novel accuracy of every system and method of one data set."""
     value = {(m.system, m.task, m.metric): m.value for m in measures}
     cells = dict.fromkeys((m.system, m.task) for m in measures)
     found = {cell: harmonic_mean(value[*cell, BASE], value[*cell, NOVEL]) for cell in cells}
@@ -84,7 +95,7 @@ def _harmonic(measures: list[Measure], set_name: str) -> list[Measure]:
 PROTOCOL = Protocol(
     "base-to-novel",
     "Base-to-novel generalisation",
-    "One folder per data set with a split*.json in CoOp's format and the images.",
+    "One folder per data set with a split*.json in CoOp's format and the images; or a manifest with labels.",
     run,
     "An image that is both in train and in test counts; no interval.",
 )

@@ -1,7 +1,11 @@
-"""Few-shot classification with 1, 2, 4, 8 and 16 images per class.
+"""Few-shot classification with 1, 2, 4, 8 and 16 images per class, on a system's frozen embeddings.
 
     <set>/split*.json    {"train": [[path, label, class name], ...], "val": ..., "test": ...}
     <set>/**             the images, paths from the split file's folder or from one folder below it
+    or <set>.parquet     a manifest with labels and a split
+
+A system that was trained on classes is also tested as it is (`as trained`). `radalign few-shot` trains one
+per number of shots and seed.
 
 K per class to learn, min(K, 4) per class to pick a method's settings, top-1 accuracy on the whole test split,
 mean over seeds 1 to 3, which draw other shots.
@@ -26,18 +30,23 @@ import numpy as np
 from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Name, Number, compare
 from radalign.evaluate.embeddings import Embedder
-from radalign.evaluate.few_shot import METHODS, SHOTS
-from radalign.evaluate.protocols.few_shot_data import TEMPLATE, EmbeddedSet, FewShotSet, find_sets
+from radalign.evaluate.few_shot import METHODS, SEEDS, SHOTS
+from radalign.evaluate.protocols.few_shot_data import (
+    AS_TRAINED,
+    TEMPLATE,
+    EmbeddedSet,
+    FewShotSet,
+    find_sets,
+    labels_of,
+)
 from radalign.evaluate.protocols.protocol import Options, Protocol
 from radalign.evaluate.results import Gap, Measure, Result
 from radalign.evaluate.statistic import average_of
 
-SEEDS = (1, 2, 3)
-
 
 def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Result:
     """Every method and number of shots, for every system and data set."""
-    sets = find_sets(folder, drop_leaked=options.mode == "strict")
+    sets = find_sets(folder, options.mode == "strict", labels_of(systems.values()))
     measures: list[Measure] = []
     gaps: list[Gap] = []
     for data in sets:
@@ -91,7 +100,10 @@ def _one_set(
                     spread.append(
                         Measure(name, task, "SD of accuracy", deviation, n=len(each), group=data.name)
                     )
-    return compared(numbers, spread, len(data.test.paths), options)
+        if given.decides:
+            own = Number(given.own_accuracy(labels), 1 / len(labels))
+            numbers[name, AS_TRAINED] = {("accuracy", data.name): own}
+    return compared(numbers, spread, len(data.test.studies), options)
 
 
 def compared(
@@ -107,7 +119,7 @@ def compared(
 PROTOCOL = Protocol(
     "few-shot",
     "Few-shot classification",
-    "One folder per data set with a split*.json in CoOp's format and the images.",
+    "One folder per data set with a split*.json in CoOp's format and the images; or a manifest with labels.",
     run,
     "An image that is both in train and in test counts; no interval.",
 )

@@ -1,33 +1,42 @@
-"""Data sets with a CoOp-style split file, and one system's embeddings of them."""
+"""Data sets with a CoOp-style split file or a manifest, and what one system makes of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from radalign.data.examples import VALIDATION_SHOTS, chosen_classes, class_of, draw_shots, of_classes
 from radalign.evaluate import metrics
 from radalign.evaluate.embeddings import Embedder, EvaluationError
-from radalign.evaluate.few_shot import VALIDATION_SHOTS, Method, Shots, draw_shots
+from radalign.evaluate.few_shot import Method, Shots
 from radalign.evaluate.protocols.protocol import Options, embed_frontals, frontal_studies
 from radalign.evaluate.provenance import sha256_of
 from radalign.evaluate.statistic import Statistic
+from radalign.study import SPLITS, Manifest, Study
 
 TEMPLATE = "a photo of a {}."
+AS_TRAINED = "as trained"
 PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One split: image paths from the set's root, and their classes, [N]."""
+    """One split: studies whose image paths start at the set's root, and their classes, [N]."""
 
-    paths: list[str]
+    studies: list[Study]
     classes: NDArray[np.int64]
+
+    @property
+    def paths(self) -> list[str]:
+        """The first image of every study."""
+        return [study.views[0].path for study in self.studies]
 
     def of(self, labels: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Indices of the items of these labels, and each one's place in the list of labels."""
@@ -50,7 +59,7 @@ class FewShotSet:
         val: What picks settings.
         test: What is reported.
         leaked: Training images whose bytes are also in the test split.
-        sha256: Of the split file.
+        sha256: Of the split file or the manifest's content.
     """
 
     name: str
@@ -63,16 +72,25 @@ class FewShotSet:
     sha256: str
 
 
-def find_sets(folder: Path, drop_leaked: bool) -> list[FewShotSet]:
+def labels_of(systems: Iterable[Any]) -> tuple[str, ...]:
+    """The class set that the first system with one in its recipe (`data.labels`) was trained on, else ()."""
+    recipes = (getattr(system, "recipe", None) for system in systems)
+    return next((r.data.labels for r in recipes if r is not None and r.data.labels), ())
+
+
+def find_sets(folder: Path, drop_leaked: bool, labels: Sequence[str] = ()) -> list[FewShotSet]:
     """Every data set with a split file, in the folder or one below it.
 
     Args:
         folder: Where to look.
         drop_leaked: Take training images that are also test images out of the training split.
+        labels: For a manifest: the classes in order; empty takes all of its labels.
 
     Raises:
         EvaluationError: If there is none, or a split file cannot be read.
     """
+    if folder.suffix == ".parquet":
+        return [set_of_manifest(folder, labels)]
     files = sorted([*folder.glob("split*.json"), *folder.glob("*/split*.json")])
     if not files:
         raise EvaluationError(
@@ -104,11 +122,36 @@ def read_set(path: Path, drop_leaked: bool = False) -> FewShotSet:
     if drop_leaked:
         items["train"] = [item for i, item in enumerate(items["train"]) if i not in set(leaks)]
     parts = {
-        part: Part([p for p, _, _ in rows], np.array([label for _, label, _ in rows]))
+        part: Part(frontal_studies(p for p, _, _ in rows), np.array([label for _, label, _ in rows]))
         for part, rows in items.items()
     }
     class_names = tuple(names[i].replace("_", " ") for i in range(len(names)))
     return FewShotSet(path.parent.name, root, class_names, **parts, leaked=len(leaks), sha256=sha256_of(text))
+
+
+def set_of_manifest(path: Path, labels: Sequence[str] = ()) -> FewShotSet:
+    """The studies of a manifest that show exactly one class; the import already refused leaks.
+
+    Args:
+        path: The manifest, with a split.
+        labels: The classes in order; empty takes all labels of the manifest.
+
+    Raises:
+        EvaluationError: If a split that is needed has none of them.
+    """
+    manifest = Manifest.read(path)
+    names = chosen_classes(manifest.studies, labels)
+    parts = {}
+    for part, split in zip(PARTS, SPLITS, strict=True):
+        seen = (study for study in manifest.where(split=split) if study.views)
+        studies = of_classes(seen, names)
+        parts[part] = Part(studies, np.array([class_of(study, names) for study in studies], dtype=np.int64))
+        if not studies and part != "val":
+            raise EvaluationError(
+                f"No study of the split {split!r} of {path} shows exactly one of {', '.join(names[:9])}; "
+                "split the manifest with `radalign data split`, or name fewer classes."
+            )
+    return FewShotSet(path.stem, manifest.root, names, **parts, leaked=0, sha256=manifest.sha256())
 
 
 class EmbeddedSet:
@@ -121,14 +164,25 @@ class EmbeddedSet:
     """
 
     def __init__(self, system: Embedder, data: FewShotSet, options: Options) -> None:
-        self.data = data
+        self.data, self._system, self._options = data, system, options
         self._z = {
-            part: embed_frontals(system, frontal_studies(getattr(data, part).paths), data.root, options)
-            for part in PARTS
+            part: embed_frontals(system, getattr(data, part).studies, data.root, options) for part in PARTS
         }
         self._texts = np.asarray(
             system.embed_texts([TEMPLATE.format(n) for n in data.class_names]), dtype=np.float64
         )
+
+    @property
+    def decides(self) -> bool:
+        """Whether the system was trained on classes and decides by itself."""
+        return bool(getattr(self._system, "learns_from_labels", False))
+
+    def own_accuracy(self, labels: Sequence[int]) -> Statistic:
+        """Top-1 accuracy of the system's own decisions among these labels, its class set replaced by them."""
+        chosen, classes = self.data.test.of(labels)
+        studies = [self.data.test.studies[i] for i in chosen.tolist()]
+        names = [self.data.class_names[label] for label in labels]
+        return metrics.accuracy(decided(self._system, studies, names, self.data.root, self._options), classes)
 
     def accuracy(self, method: Method, shots: int, seed: int, labels: Sequence[int]) -> Statistic:
         """Top-1 accuracy among these labels, as a statistic of the test images that have one of them."""
@@ -148,6 +202,18 @@ class EmbeddedSet:
         chosen, classes = split.of(labels)
         picked = draw_shots(classes.tolist(), count, seed)
         return self._z[part][chosen[picked]].astype(np.float64), classes[picked]
+
+
+def decided(
+    system: Any, studies: Sequence[Study], names: Sequence[str], root: Path, options: Options
+) -> NDArray[np.int64]:
+    """The class that a trained classifier decides for, of these names: int64 [N]."""
+    before = system.classes
+    system.set_classes(names)
+    logits = system.classify_studies(studies, Manifest(studies, root), progress=options.progress)
+    system.set_classes(before)
+    found: NDArray[np.int64] = logits.argmax(axis=1)
+    return found
 
 
 def _root(folder: Path, first: str) -> Path:
