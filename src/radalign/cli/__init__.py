@@ -24,6 +24,7 @@ VERBS = {
     "data": Verb("data:app", "Studies into one manifest: import, simulate, show, split."),
     "train": Verb("train:train", "Train a system: adapters on frozen encoders, resumable after a kill."),
     "evaluate": Verb("evaluate:evaluate", "Evaluate a trained system: numbers with intervals."),
+    "leaderboard": Verb("leaderboard:leaderboard", "Many systems under one budget, on one page."),
     "index": Verb("index:index", "Bring an index up to date with a manifest."),
     "search": Verb("search:search", "Find studies by words, by image or by study."),
     "recipes": Verb("recipes:recipes", "List the packaged recipes, or print one in full."),

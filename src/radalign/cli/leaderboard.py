@@ -1,0 +1,55 @@
+"""`radalign leaderboard`: many systems under one budget, on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def leaderboard(
+    plan: Annotated[str, typer.Argument(help="A packaged plan's name (see --list) or a TOML file.")] = "",
+    data: Annotated[Path | None, typer.Option(help="The manifest (Parquet), with a split.")] = None,
+    out: Annotated[Path, typer.Option(help="The board's folder: cells, page, table.")] = Path("board"),
+    page_only: Annotated[
+        bool, typer.Option("--page-only", help="Train nothing; make the page from the cells that there are.")
+    ] = False,
+    gallery: Annotated[
+        bool | None,
+        typer.Option(
+            "--gallery/--no-gallery",
+            help="Show images and reports on the page; default: for simulated studies alone.",
+        ),
+    ] = None,
+    heat: Annotated[bool, typer.Option(help="In a gallery: heat maps of words over images.")] = True,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of decoded images; default: `pixels` beside the manifest.")
+    ] = None,
+    show_plans: Annotated[bool, typer.Option("--list", help="List the packaged plans.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, and no progress.")
+    ] = False,
+) -> None:
+    """Train and judge every arm of a plan with every seed; cells that are finished are kept.
+
+    Example:  radalign leaderboard simulated --data demo/phantom/manifest.parquet --out board
+    """
+    from radalign.leaderboard.board import BoardOptions, make_board
+    from radalign.leaderboard.plan import LeaderboardError, load_plan, plan_names
+
+    if show_plans:
+        for name in plan_names():
+            typer.echo(f"{name:20} {load_plan(name).title}")
+        return
+    if not plan or data is None:
+        raise LeaderboardError(
+            "Name a plan and its data: `radalign leaderboard simulated --data manifest.parquet`."
+        )
+    options = BoardOptions(page_only, gallery, as_json, True, cache, heat)
+    files = make_board(
+        load_plan(plan), data, out, options, say=None if as_json else lambda line: typer.echo(line, err=True)
+    )
+    key = "board.json" if as_json else "table.md"
+    typer.echo(files[key].read_text(encoding="utf-8"))
+    typer.echo(f"Wrote {', '.join(str(f) for f in files.values())}.", err=True)

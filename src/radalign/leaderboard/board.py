@@ -1,0 +1,122 @@
+"""Run every cell of a plan that has no result yet, each in a process of its own, and write the page.
+
+plan x manifest ── cells ── new, begun, trained or done ──> run what is missing ──> page.html, table.md
+
+A process of its own makes a cell's memory its own, and keeps its failure from the others.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from radalign.leaderboard.cell_run import FAILED, STOPPED, run_cell
+from radalign.leaderboard.cells import Cell, cells_of, write_failure
+from radalign.leaderboard.plan import BoardPlan, LeaderboardError
+from radalign.study import Manifest
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BoardOptions:
+    """How the board is made.
+
+    Args:
+        page_only: Train and judge nothing; make the page from the cells that there are.
+        gallery: Show images and reports; None shows them for simulated studies alone.
+        quiet: No progress.
+        isolate: Each cell in a process of its own.
+        cache: Folder of decoded images; None takes `pixels` beside the manifest.
+        heat: Also heat maps of words, in a gallery.
+    """
+
+    page_only: bool = False
+    gallery: bool | None = None
+    quiet: bool = False
+    isolate: bool = True
+    cache: Path | None = None
+    heat: bool = True
+
+
+def make_board(
+    plan: BoardPlan, data: Path, out: Path, options: BoardOptions | None = None, say: Say | None = None
+) -> dict[str, Path]:
+    """Run what is missing and write the page; what was finished before is kept.
+
+    Args:
+        plan: Arms, budget, judging.
+        data: A manifest with a split.
+        out: The board's folder.
+        options: See `BoardOptions`.
+        say: Takes a line about each cell.
+
+    Returns:
+        What was written, by name.
+
+    Raises:
+        LeaderboardError: If a cell was made with other settings than the plan's, or no cell has a result.
+        KeyboardInterrupt: If somebody asked a cell to stop; what is done is kept.
+    """
+    from radalign.leaderboard.pages import write_pages
+
+    options, say = options or BoardOptions(), say or (lambda line: None)
+    manifest = Manifest.read(data)
+    cells = cells_of(
+        plan, out, data.absolute(), (options.cache or data.parent / "pixels").absolute(), manifest.sha256()
+    )
+    if not options.page_only:
+        _run_missing(cells, options, say)
+    return write_pages(plan, cells, manifest, out, options.gallery, options.heat)
+
+
+def _run_missing(cells: Sequence[Cell], options: BoardOptions, say: Say) -> None:
+    states = {cell.folder: _checked_state(cell) for cell in cells}
+    for number, cell in enumerate(cells, 1):
+        place = f"Cell {number} of {len(cells)}: {cell.label}"
+        if states[cell.folder] == "done":
+            say(f"{place}: done before.")
+            continue
+        say(f"{place}: {_VERBS[states[cell.folder]]} ...")
+        cell.job.write(cell.folder)
+        code = _in_process(cell, options.quiet) if options.isolate else _here(cell, options.quiet)
+        if code == STOPPED:
+            raise KeyboardInterrupt
+        if code:
+            say(f"{place}: failed. {cell.failure()}")
+
+
+_VERBS = {"new": "training", "begun": "going on with its training", "trained": "judging"}
+
+
+def _checked_state(cell: Cell) -> str:
+    """The state of a cell; a wrong recipe fails when its turn comes, a run of other settings stops all."""
+    try:
+        return cell.state()
+    except LeaderboardError:
+        raise
+    except ValueError:
+        return "new"
+
+
+def _in_process(cell: Cell, quiet: bool) -> int:
+    words = [sys.executable, "-m", "radalign.leaderboard.cell_run", str(cell.folder)]
+    done = subprocess.run([*words, *(["--quiet"] if quiet else [])], stdout=subprocess.DEVNULL, check=False)
+    if done.returncode not in (0, FAILED, STOPPED):
+        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        write_failure(cell.folder, f"Its process ended with {how}; see whether memory ran out.")
+    elif done.returncode == FAILED and not cell.failure():
+        write_failure(cell.folder, "Its process could not start; see the lines above.")
+    return done.returncode
+
+
+def _here(cell: Cell, quiet: bool) -> int:
+    try:
+        return 0 if run_cell(cell.folder, quiet) else STOPPED
+    except (ValueError, OSError, RuntimeError, TypeError, ArithmeticError, LookupError) as error:
+        write_failure(cell.folder, str(error), traceback.format_exc())
+        return FAILED

@@ -1,0 +1,132 @@
+"""Do a cell's job: train, or go on where a run was killed; then judge, and keep what the page needs.
+
+python -m radalign.leaderboard.cell_run FOLDER      one cell, in a process of its own
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from radalign.leaderboard.cells import Job, needs_training, write_failure
+from radalign.leaderboard.plan import Judging, LeaderboardError, TestSet
+
+STOPPED, FAILED = 130, 1
+
+
+def run_cell(folder: Path, quiet: bool = True) -> bool:
+    """Train and judge the cell whose job lies in the folder.
+
+    Args:
+        folder: With `cell.json`.
+        quiet: Show no progress.
+
+    Returns:
+        Whether it came to its end; False when somebody asked it to stop.
+
+    Raises:
+        ValueError: Whatever training or judging says is wrong.
+    """
+    job = Job.read(folder)
+    (folder / "failed.json").unlink(missing_ok=True)
+    if needs_training(folder / "run", job) and not _train(folder, job, quiet):
+        return False
+    _judge(folder, job, quiet)
+    return True
+
+
+def _train(folder: Path, job: Job, quiet: bool) -> bool:
+    from radalign.leaderboard.flops import epochs_within
+    from radalign.study import Manifest
+    from radalign.systems.base import create
+    from radalign.train.bar import Bar
+    from radalign.train.folder import held_run
+    from radalign.train.loop import train
+
+    manifest = Manifest.read(job.data)
+    settings = job.settings
+    if job.flops:
+        settings = (*settings, f"train.epochs={epochs_within(job, manifest)}")
+    result = train(
+        create(job.recipe, settings),
+        manifest,
+        folder / "run",
+        job.cache,
+        resume=held_run(folder / "run"),
+        bar=Bar(quiet=quiet),
+    )
+    return result.is_finished
+
+
+def _judge(folder: Path, job: Job, quiet: bool) -> None:
+    from radalign.leaderboard.judge import judge
+    from radalign.leaderboard.pictures import write_pictures
+    from radalign.study import Manifest
+    from radalign.systems.base import load
+    from radalign.train.bar import Bar
+
+    begin = time.perf_counter()
+    judging = Judging.model_validate(job.judging)
+    tests = [TestSet.model_validate(test) for test in job.tests]
+    manifest = Manifest.read(job.data)
+    system = load(folder / "run" / judging.weights)
+    loaded_s = time.perf_counter() - begin
+    with Bar(quiet=quiet) as bar:
+        judged, remembering = judge(
+            system, job.arm, manifest, judging, tests, job.tasks, bar.around, Path(job.data).parent
+        )
+    write_pictures(folder / "pictures.json", judged.embeddings, remembering, manifest, judging)
+    made: dict[str, Any] = dict(judged.result.made_by)
+    made["seeds"] = dict(made["seeds"]) | {"run": job.seed}
+    made["wall_time_s"] = dict(made["wall_time_s"]) | {
+        "load": loaded_s,
+        "all": time.perf_counter() - begin,
+    }
+    made |= {"judged_as": job.judged_as(), "arm": job.arm, "data": job.data}
+    replace(judged, result=replace(judged.result, made_by=made)).write(folder)
+
+
+def main(words: list[str]) -> int:
+    """Run one cell as a process; what goes wrong is written beside it and becomes the exit code."""
+    folder, quiet = Path(words[0]), "--quiet" in words
+    _end_with(os.getppid())
+    try:
+        return 0 if run_cell(folder, quiet) else STOPPED
+    except (ValueError, OSError, MemoryError, RuntimeError, TypeError, ArithmeticError, LookupError) as error:
+        write_failure(folder, str(error) or type(error).__name__, traceback.format_exc())
+        return FAILED
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone: nobody would wait for its result."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(STOPPED)
+
+    threading.Thread(target=watch, daemon=True, name="watch parent").start()
+
+
+def need_folder(words: list[str]) -> None:
+    """Check the command line of the process.
+
+    Raises:
+        LeaderboardError: If no folder is given.
+    """
+    if not words or not (Path(words[0]) / "cell.json").is_file():
+        raise LeaderboardError("Give the folder of a cell; `radalign leaderboard` makes and runs them.")
+
+
+if __name__ == "__main__":
+    from radalign.train.memory import use_large_pages
+
+    use_large_pages()
+    need_folder(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,199 @@
+"""A cell of the board, arm x seed: its folder, its job, and how far it has come.
+
+cells/<arm>-<seed>/
+    cell.json       the job: recipe, settings, data, how it is judged
+    run/            the training run
+    result.json     every number with its interval and how it was made
+    draws.npz       the same numbers on every resample of the patients
+    embeddings.npz  of the judged studies and their reports
+    pictures.json   what a gallery shows: ids and scores
+    failed.json     why there is no result
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from radalign.leaderboard.plan import Arm, BoardPlan, LeaderboardError, slug
+from radalign.systems.recipe import load_recipe, recipe_from_table
+from radalign.train.folder import RESUME, held_run, read_run
+from radalign.train.record import write_json
+from radalign.train.start import MAY_CHANGE, differences
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a cell does, as plain values.
+
+    Args:
+        arm: Its name.
+        seed: Of the training.
+        recipe: Name or file.
+        settings: Of the recipe, the budget's included.
+        data: The manifest.
+        cache: Folder of decoded images.
+        tasks: Of `radalign evaluate`.
+        tests: Test sets, as tables.
+        judging: The plan's `[evaluate]`, as a table.
+        flops: Budget in FLOPs, 0 = none.
+        data_sha256: Of the manifest's content.
+    """
+
+    arm: str
+    seed: int
+    recipe: str
+    settings: tuple[str, ...]
+    data: str
+    cache: str
+    tasks: tuple[str, ...]
+    tests: tuple[dict[str, Any], ...]
+    judging: dict[str, Any]
+    flops: float = 0.0
+    data_sha256: str = ""
+
+    def judged_as(self) -> dict[str, Any]:
+        """What decides the numbers of a trained system."""
+        table = {name: value for name, value in asdict(self).items() if name in ("tasks", "tests", "judging")}
+        known: dict[str, Any] = json.loads(json.dumps(table | {"data_sha256": self.data_sha256}))
+        return known
+
+    def write(self, folder: Path) -> None:
+        """Write `cell.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "cell.json", asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> Job:
+        """Read what `write` wrote."""
+        table: dict[str, Any] = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+        tuples: dict[str, Any] = {k: tuple(v) for k, v in table.items() if isinstance(v, list)}
+        return cls(**table | tuples)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm with one seed.
+
+    Args:
+        arm: The contestant.
+        seed: Of its training.
+        folder: Where it lives.
+        job: What it does.
+    """
+
+    arm: Arm
+    seed: int
+    folder: Path
+    job: Job
+
+    @property
+    def label(self) -> str:
+        """For a person."""
+        return f"{self.arm.name}, seed {self.seed}"
+
+    @property
+    def run(self) -> Path:
+        """The folder of its training run."""
+        return self.folder / "run"
+
+    def state(self) -> str:
+        """`done`, `trained`, `begun` or `new`."""
+        if not needs_training(self.run, self.job):
+            return "done" if judged_so_far(self.folder) == self.job.judged_as() else "trained"
+        return "begun" if held_run(self.run) else "new"
+
+    def failure(self) -> str:
+        """Why it has no result, "" when it has not failed."""
+        path = self.folder / "failed.json"
+        return str(json.loads(path.read_text(encoding="utf-8"))["error"]) if path.is_file() else ""
+
+
+def cells_of(plan: BoardPlan, board: Path, data: Path, cache: Path, data_sha256: str = "") -> list[Cell]:
+    """All cells, every arm's first seed before any second one."""
+    rows = [list(_cells_of_arm(plan, arm, board, data, cache, data_sha256)) for arm in plan.arm]
+    longest = max(map(len, rows))
+    return [row[i] for i in range(longest) for row in rows if i < len(row)]
+
+
+def _cells_of_arm(
+    plan: BoardPlan, arm: Arm, board: Path, data: Path, cache: Path, data_sha256: str
+) -> Iterator[Cell]:
+    budget = budget_settings(plan)
+    for seed in plan.seeds_of(arm):
+        job = Job(
+            arm=arm.name,
+            seed=seed,
+            recipe=arm.recipe,
+            settings=(*plan.settings, *arm.settings, *budget, f"train.seed={seed}"),
+            data=str(data),
+            cache=str(cache),
+            tasks=arm.tasks or plan.evaluate.tasks,
+            tests=tuple(test.model_dump(mode="json") for test in plan.tests_of(arm)),
+            judging=plan.evaluate.model_dump(mode="json"),
+            flops=plan.budget.flops,
+            data_sha256=data_sha256,
+        )
+        yield Cell(arm, seed, board / "cells" / f"{slug(arm.name)}-{seed}", job)
+
+
+def budget_settings(plan: BoardPlan) -> list[str]:
+    """The budget as settings of a recipe; a time limit also ends the learning rate's cosine."""
+    settings = []
+    if plan.budget.minutes:
+        settings += [f"train.max_minutes={plan.budget.minutes}", "train.anneal_to=time"]
+    if plan.budget.epochs:
+        settings.append(f"train.epochs={plan.budget.epochs}")
+    return settings
+
+
+def needs_training(run: Path, job: Job) -> bool:
+    """Whether the run must begin or go on; more minutes than before let a run go on that time had stopped.
+
+    Raises:
+        LeaderboardError: If the run was made with other settings.
+    """
+    if not held_run(run):
+        return True
+    record = read_run(run)
+    before = record.get("details", {}).get("recipe")
+    if before is None:
+        return True
+    wanted = load_recipe(job.recipe, job.settings).model_dump(mode="json")
+    stored = recipe_from_table(before).model_dump(mode="json")
+    ignored = {f"train.{name}" for name in MAY_CHANGE} | ({"train.epochs"} if job.flops else set())
+    changed = {k: v for k, v in differences(stored, wanted).items() if k not in ignored and k != "name"}
+    if changed:
+        key, (old, new) = next(iter(changed.items()))
+        raise LeaderboardError(
+            f"The run in {run} was made with {key} = {old}, but the plan says {new}; remove the cell's "
+            "folder, or give another --out."
+        )
+    if not record.get("finished"):
+        return True
+    longer = wanted["train"]["max_minutes"] > stored["train"]["max_minutes"]
+    return bool(record.get("stopped_by") == "time" and longer and (run / RESUME).is_file())
+
+
+def judged_so_far(folder: Path) -> dict[str, Any] | None:
+    """How the cell's result was judged, None without one."""
+    path = folder / "result.json"
+    if not path.is_file():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    judged: dict[str, Any] | None = found.get("made_by", {}).get("judged_as")
+    return judged
+
+
+def write_failure(folder: Path, error: str, trace: str = "") -> None:
+    """Say why a cell has no result."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "failed.json", {"error": error, "trace": trace})
+
+
+def done_cells(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells that have a result, whatever it was judged by."""
+    return [cell for cell in cells if (cell.folder / "result.json").is_file()]

@@ -1,0 +1,95 @@
+"""What an arm costs: trainable share, operations, time, memory, latency; means over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from radalign.leaderboard.blocks import Cell, Grid
+from radalign.leaderboard.scores import Judged
+
+Fact = Callable[[Judged], float | None]
+
+
+def cost_table(cells: Sequence[Judged]) -> Grid:
+    """One row per arm; a column that nobody has is left out."""
+    columns = {name: fact for name, fact in FACTS.items() if any(fact(j) is not None for j in cells)}
+    header = ["system", "trained", *columns, "ended because"]
+    rows = []
+    for arm in dict.fromkeys(j.cell.arm.name for j in cells):
+        own = [j for j in cells if j.cell.arm.name == arm]
+        ends = ", ".join(dict.fromkeys(str(j.run.get("stopped_by", "")) for j in own))
+        numbers = [_number(name, [fact(j) for j in own]) for name, fact in columns.items()]
+        rows.append([Cell(arm), _share(own[0]), *numbers, Cell(ends)])
+    return Grid(header, rows, _caption(cells))
+
+
+def _share(judged: Judged) -> Cell:
+    total = _total(judged)
+    if not total or not total.get("all"):
+        return Cell("–")
+    share = 100 * total["trainable"] / total["all"]
+    return Cell(f"{share:.2f} %", f"{total['trainable'] / 1e6:.2f} M")
+
+
+def _total(judged: Judged) -> Mapping[str, int]:
+    parameters: Mapping[str, Any] = judged.run.get("details", {}).get("parameters", {})
+    found: Mapping[str, int] = parameters.get("total", {})
+    return found
+
+
+def _number(name: str, values: Sequence[float | None]) -> Cell:
+    known = [v for v in values if v is not None]
+    if not known:
+        return Cell("–")
+    mean = sum(known) / len(known)
+    return Cell(f"{mean:.3g}" if abs(mean) < 1000 else f"{mean:,.0f}")
+
+
+def _run(name: str, scale: float = 1.0) -> Fact:
+    def fact(judged: Judged) -> float | None:
+        value = judged.run.get(name)
+        return None if value is None else float(value) / scale
+
+    return fact
+
+
+def _latency(name: str) -> Fact:
+    def fact(judged: Judged) -> float | None:
+        value = judged.result.made_by.get("latency", {}).get(name)
+        return None if value is None else float(value)
+
+    return fact
+
+
+def _flops(name: str) -> Fact:
+    def fact(judged: Judged) -> float | None:
+        value = judged.result.made_by.get("flops", {}).get(name)
+        return None if value is None else float(value) / 1e9
+
+    return fact
+
+
+FACTS: dict[str, Fact] = {
+    "GFLOP per step": _flops("step"),
+    "GFLOP per study": _flops("study"),
+    "minutes": _run("wall_s", 60),
+    "steps": _run("steps"),
+    "epochs": _run("epochs"),
+    "peak memory, GiB": _run("peak_memory_bytes", 2**30),
+    "ms per study": _latency("study_ms"),
+    "ms per report": _latency("report_ms"),
+    "studies/s from file": _latency("studies_per_s"),
+}
+
+
+def _caption(cells: Sequence[Judged]) -> str:
+    details = [j.run.get("details", {}) for j in cells]
+    machines = dict.fromkeys(
+        f"{d.get('device', '')} ({d.get('processor', '')}, {d.get('precision', '')})" for d in details if d
+    )
+    return (
+        "Means over the seeds. Minutes and memory are of the training (warm start and validations included); "
+        "latency is one study at a time, images read before, median of nine. Trained on "
+        f"{'; '.join(machines)}."
+    )

@@ -1,0 +1,125 @@
+"""Galleries with scores, and the heat of a sentence over an image: only where images may be shown."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from radalign.leaderboard.blocks import Block, Picture
+from radalign.leaderboard.scores import Judged
+from radalign.study import Manifest, Study
+
+THUMBNAIL_PX, HEAT_PX, WORDS = 144, 288, 60
+SIMULATED = "radalign phantom"
+
+
+def may_show(manifest: Manifest) -> bool:
+    """Whether every study is simulated, so that its images may leave the house."""
+    return len(manifest) > 0 and all(study.source == SIMULATED for study in manifest)
+
+
+def gallery_blocks(cells: Sequence[Judged], manifest: Manifest, heat: bool) -> list[Block]:
+    """The queries of each cell given: images for sentences, reports for images, heat of sentences."""
+    blocks: list[Block] = []
+    for judged in cells:
+        path = judged.cell.folder / "pictures.json"
+        if not path.is_file():
+            continue
+        held = json.loads(path.read_text(encoding="utf-8"))
+        blocks.append(f"{judged.cell.label}. Right answers are outlined.")
+        blocks += [_by_text(query, manifest) for query in held["by_text"]]
+        blocks += [_by_image(query, manifest) for query in held["by_image"]]
+        if heat and held["heat"]:
+            blocks.append(_heat(held["heat"], manifest))
+    return blocks
+
+
+def _by_text(query: Mapping[str, Any], manifest: Manifest) -> Picture:
+    tiles = "".join(
+        f"<figure{_right(hit)}>{_image(manifest[hit['study']], manifest)}"
+        f"<figcaption>{hit['score']:+.3f} {escape(hit['study'])}</figcaption></figure>"
+        for hit in query["hits"]
+    )
+    right = sum(hit["right"] for hit in query["hits"])
+    words = (
+        f"“{query['sentence']}”: {right} of the first {len(query['hits'])} have {query['finding']}; "
+        f"{100 * query['share']:.0f} % of all do."
+    )
+    return Picture(f'<div class="row">{tiles}</div>', words)
+
+
+def _by_image(query: Mapping[str, Any], manifest: Manifest) -> Picture:
+    study = manifest[query["study"]]
+    reports = "".join(
+        f"<blockquote{_right(hit)}>{hit['score']:+.3f} {escape(_text(manifest[hit['study']]))}</blockquote>"
+        for hit in query["hits"]
+    )
+    html = f'<div class="row"><figure>{_image(study, manifest)}</figure></div>{reports}'
+    return Picture(html, f"Study {study.id}: its own report is number {query['rank']} of {query['of']}.")
+
+
+def _heat(rows: Sequence[Mapping[str, Any]], manifest: Manifest) -> Picture:
+    tiles = "".join(
+        f'<figure><div class="over">{_image(manifest[row["study"]], manifest)}'
+        f'<img src="{_png(_coloured(np.array(row["heat"])))}" alt=""></div>'
+        f"<figcaption>{escape(row['sentence'])} ({escape(row['study'])})</figcaption></figure>"
+        for row in rows
+    )
+    return Picture(
+        f'<div class="row">{tiles}</div>',
+        "Cosine of every patch to the words of the sentence, mean over words; yellow is hottest.",
+    )
+
+
+def _right(hit: Mapping[str, Any]) -> str:
+    return ' class="right"' if hit["right"] else ""
+
+
+def _text(study: Study) -> str:
+    words = study.report.body.split()
+    return " ".join(words[:WORDS]) + (" ..." if len(words) > WORDS else "")
+
+
+def _image(study: Study, manifest: Manifest) -> str:
+    view = study.frontal or (study.views[0] if study.views else None)
+    alt = f"Study {study.id}" + (f", {view.position}" if view else "")
+    source = _png(_grey(manifest.image_path(view))) if view else ""
+    return (
+        f'<img src="{source}" alt="{escape(alt, quote=True)}" width="{THUMBNAIL_PX}" height="{THUMBNAIL_PX}">'
+    )
+
+
+def _grey(path: Path) -> Any:
+    """A small square of an image file, grey."""
+    from PIL import Image
+
+    from radalign.images.read import read_image
+
+    pixels = np.rint(np.clip(read_image(path), 0, 1) * 255).astype(np.uint8)
+    return Image.fromarray(pixels).resize((THUMBNAIL_PX, THUMBNAIL_PX), reducing_gap=2.0)
+
+
+def _coloured(heat: Any) -> Any:
+    """Heat as colours, from its own smallest to its own largest value."""
+    from matplotlib import colormaps
+    from PIL import Image
+
+    span = float(heat.max() - heat.min()) or 1.0
+    colours = colormaps["viridis"]((heat - heat.min()) / span, bytes=True)[..., :3]
+    return Image.fromarray(np.ascontiguousarray(colours)).resize(
+        (HEAT_PX, HEAT_PX), Image.Resampling.BILINEAR
+    )
+
+
+def _png(image: Any) -> str:
+    """A picture as a data address."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

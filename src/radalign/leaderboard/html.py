@@ -1,0 +1,69 @@
+"""The page as one HTML file: its style and drawings inside, no script, nothing fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+
+from radalign.leaderboard.blocks import Block, Cell, Grid, Listing, Picture, Section, Side
+from radalign.leaderboard.plan import slug
+
+WIDE_FROM = 4
+
+
+def to_html(title: str, sections: Sequence[Section]) -> str:
+    """The whole page."""
+    style = (resources.files("radalign.leaderboard") / "page.css").read_text(encoding="utf-8")
+    shown = [section for section in sections if section.blocks]
+    links = " ".join(f'<a href="#{slug(s.title)}">{escape(s.title)}</a>' for s in shown)
+    body = "\n".join(_section(section) for section in shown)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f"<h1>{escape(title)}</h1>\n<nav>{links}</nav>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _section(section: Section) -> str:
+    inside = "\n".join(_block(block) for block in section.blocks)
+    return f'<section id="{slug(section.title)}">\n<h2>{escape(section.title)}</h2>\n{inside}\n</section>'
+
+
+def _block(block: Block) -> str:
+    if isinstance(block, str):
+        return f"<p>{escape(block)}</p>"
+    if isinstance(block, Listing):
+        return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in block.lines) + "</ul>"
+    if isinstance(block, Grid):
+        return _table(block)
+    if isinstance(block, Side):
+        return '<div class="side">' + "".join(f"<div>{_block(b)}</div>" for b in block.blocks) + "</div>"
+    return _picture(block)
+
+
+def _picture(picture: Picture) -> str:
+    caption = f"<figcaption>{escape(picture.caption)}</figcaption>" if picture.caption else ""
+    return f"<figure>{picture.html}{caption}</figure>"
+
+
+def _table(grid: Grid) -> str:
+    kind = ' class="wide"' if len(grid.header) >= WIDE_FROM else ""
+    caption = f"<caption>{escape(grid.caption)}</caption>" if grid.caption else ""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in grid.header)
+    rows = "\n".join(_row(grid.header, row) for row in grid.rows)
+    return f"<table{kind}>{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
+
+
+def _row(header: Sequence[str], row: Sequence[Cell]) -> str:
+    first = f'<th scope="row">{escape(row[0].text)}</th>'
+    return f"<tr>{first}" + "".join(_cell(n, c) for n, c in zip(header[1:], row[1:], strict=True)) + "</tr>"
+
+
+def _cell(name: str, cell: Cell) -> str:
+    kind = f' class="{cell.mark}"' if cell.mark else ""
+    text = f"<b>{escape(cell.text)}</b>" if cell.mark == "best" else escape(cell.text)
+    small = f"<small>{escape(cell.small)}</small>" if cell.small else ""
+    inside = f"{text}{small}" if not (text and small) else f"<span>{text}{small}</span>"
+    return f'<td{kind} data-label="{escape(name, quote=True)}">{inside}{cell.bar}</td>'

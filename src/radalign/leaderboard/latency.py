@@ -1,0 +1,56 @@
+"""How long one study and one report take through the encoders."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from radalign.evaluate.embeddings import evaluable
+from radalign.leaderboard.remember import Remembering
+from radalign.study import Manifest
+
+
+def latency(remembering: Remembering, studies: Manifest, repeats: int = 9) -> dict[str, float]:
+    """Median time of one study's images (already read) and of one report through the encoders, in ms.
+
+    Args:
+        remembering: A system that has embedded the studies.
+        studies: The first that can be embedded is timed.
+        repeats: Timed passes, after two that warm up.
+
+    Returns:
+        `study_ms`, `report_ms`, and `studies_per_s` of the whole embedding, reading of files included.
+    """
+    import torch
+
+    from radalign.data.read_slots import read_slots
+    from radalign.data.report_text import report_text
+
+    some = evaluable(studies, remembering)[:1]
+    if not some:
+        return {}
+    system = remembering.system
+    batch = read_slots(some, studies, system.recipe.data).to(system.device)
+    found = {}
+    with torch.inference_mode(), remembering.precision():
+        found["study_ms"] = _median_ms(lambda: system.encode_images(batch), repeats)
+        if getattr(system, "aligns", True) and some[0].report.body:
+            words = report_text(some[0].report, system.recipe.data.text)
+            texts = system.tokenize([words]).to(system.device)
+            found["report_ms"] = _median_ms(lambda: system.encode_texts(texts), repeats)
+    images, _ = remembering.seen
+    if remembering.images_s:
+        found["studies_per_s"] = images / remembering.images_s
+    return found
+
+
+def _median_ms(call: Callable[[], Any], repeats: int) -> float:
+    times = []
+    for _ in range(repeats + 2):
+        begin = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begin)
+    return 1000 * float(np.median(times[2:]))

@@ -1,0 +1,141 @@
+"""Write the board from the cells that there are: one HTML page, one Markdown table, all scores as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from radalign.leaderboard import sections
+from radalign.leaderboard.blocks import Block, Section, to_markdown
+from radalign.leaderboard.cells import Cell, done_cells
+from radalign.leaderboard.curves import curve_blocks
+from radalign.leaderboard.facts import cost_table
+from radalign.leaderboard.gallery import gallery_blocks, may_show
+from radalign.leaderboard.html import to_html
+from radalign.leaderboard.plan import BoardPlan, LeaderboardError
+from radalign.leaderboard.scores import Judged, Key, Scores, gaps_to, read_cell, scores_of
+from radalign.leaderboard.winners import columns_of, winner
+from radalign.study import Manifest
+from radalign.train.record import write_json
+
+
+def write_pages(
+    plan: BoardPlan, cells: Sequence[Cell], manifest: Manifest, out: Path,
+    gallery: bool | None = None, heat: bool = True,
+) -> dict[str, Path]:  # fmt: skip
+    """Write `page.html`, `table.md` and `board.json`.
+
+    Args:
+        plan: What was wanted.
+        cells: All of them, with or without a result.
+        manifest: For the gallery.
+        out: The board's folder.
+        gallery: Show images and reports; None shows them for simulated studies alone.
+        heat: Also heat maps of words, in a gallery.
+
+    Raises:
+        LeaderboardError: If no cell has a result.
+    """
+    judged = [read_cell(cell) for cell in done_cells(cells)]
+    if not judged:
+        raise LeaderboardError(_nothing(cells))
+    judged.sort(key=lambda j: [arm.name for arm in plan.arm].index(j.cell.arm.name))
+    scores = scores_of(judged)
+    columns = columns_of(scores, plan.columns)
+    shows = may_show(manifest) if gallery is None else gallery
+    found = _sections(plan, cells, judged, scores, columns)
+    if shows:
+        shown = _shown(plan, judged, scores, columns)
+        found.insert(-1, Section("Gallery", gallery_blocks(shown, manifest, heat)))
+    title = plan.title or f"Leaderboard: {plan.name}"
+    files = {name: out / name for name in ("page.html", "table.md", "board.json")}
+    _replace(files["page.html"], to_html(title, found))
+    _replace(files["table.md"], to_markdown(title, found))
+    write_json(files["board.json"], summary(plan, cells, scores, columns))
+    return files
+
+
+def _sections(
+    plan: BoardPlan, cells: Sequence[Cell], judged: Sequence[Judged], scores: Scores, columns: Sequence[Key]
+) -> list[Section]:
+    label = protocol_label(judged)
+    failures = [(cell.label, why) for cell in cells if (why := cell.failure())]
+    known = {j.cell.folder for j in judged} | {cell.folder for cell in cells if cell.failure()}
+    waiting = [cell.label for cell in cells if cell.folder not in known]
+    curves: list[Block] = list(curve_blocks(judged))
+    return [
+        sections.in_short(plan, scores, columns, label),
+        sections.missing(plan, failures, waiting),
+        sections.main_table(scores, columns, label),
+        sections.differences(plan, scores, columns, label),
+        sections.ablations(plan, scores, columns, label),
+        Section("Cost", [cost_table(judged)]),
+        Section("Learning curves", curves),
+        sections.by_group(scores, label),
+        sections.everything(scores, label),
+        sections.how_made(plan, judged, label),
+    ]
+
+
+def protocol_label(judged: Sequence[Judged]) -> str:
+    """Protocol, prompts, split, data and seeds: what every number of the page was made with."""
+    first = judged[0].result
+    settings = first.settings
+    tasks = settings.get("tasks", {})
+    protocols = ", ".join(dict.fromkeys(f"{t['protocol']} ({t['mode']})" for t in tasks.values()))
+    sizes: dict[str, Any] = next((t for t in tasks.values() if "patients" in t), {})
+    many = f" ({sizes['studies']} studies, {sizes['patients']} patients)" if sizes else ""
+    seeds = sorted({j.cell.seed for j in judged})
+    return (
+        f"Protocol: {protocols}; split {settings.get('split')}{many}; prompts {settings.get('prompts')} "
+        f"sha256 {str(settings.get('prompts_sha256'))[:12]}; data sha256 "
+        f"{str(first.made_by.get('manifest_sha256'))[:12]}; training seeds {', '.join(map(str, seeds))}; "
+        f"{settings.get('resamples')} resamples, bootstrap seed {settings.get('bootstrap_seed')}."
+    )
+
+
+def summary(
+    plan: BoardPlan, cells: Sequence[Cell], scores: Scores, columns: Sequence[Key]
+) -> dict[str, object]:
+    """The board as plain values, for a script."""
+    rows = [
+        {k: v for k, v in vars(score).items() if k not in ("samples", "key", "drawn_from")}
+        | dict(zip(("task", "metric", "group"), score.key, strict=True))
+        for mine in scores.values()
+        for score in mine.values()
+    ]
+    winners = [w for key in columns if (w := winner(scores, key)) is not None]
+    return {
+        "plan": plan.model_dump(mode="json"),
+        "scores": rows,
+        "gaps": [asdict(gap) for gap in gaps_to(scores, plan.against, columns).values()],
+        "winners": [
+            {"task": w.key[0], "metric": w.key[1], "best": w.best.arm, "ties": w.ties, "behind": w.behind}
+            for w in winners
+        ],
+        "failures": {cell.label: cell.failure() for cell in cells if cell.failure()},
+    }
+
+
+def _shown(plan: BoardPlan, judged: Sequence[Judged], scores: Scores, columns: Sequence[Key]) -> list[Judged]:
+    """The first cell of the arm that leads the first column, and of the reference."""
+    leader = winner(scores, columns[0]) if columns else None
+    arms = dict.fromkeys([leader.best.arm if leader else plan.against, plan.against])
+    first = {arm: next((j for j in judged if j.cell.arm.name == arm), None) for arm in arms}
+    return [j for j in first.values() if j is not None]
+
+
+def _nothing(cells: Sequence[Cell]) -> str:
+    failed = [f"{cell.label}: {why}" for cell in cells if (why := cell.failure())]
+    if failed:
+        return f"No cell has a result. {failed[0]} ({len(failed)} of {len(cells)} failed); mend the plan."
+    return "No cell has a result yet; run the plan without --page-only."
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

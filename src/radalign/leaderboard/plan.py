@@ -1,0 +1,201 @@
+"""What a leaderboard compares: arms, one budget, and how all are judged; a TOML file.
+
+    [budget]      minutes, epochs or flops of every training
+    [evaluate]    split, tasks, weights, prompts
+    [[test]]      subsets of the split, such as the studies with a frontal view
+    [[arm]]       name, recipe, settings, seeds, what it ablates
+
+Packaged plans lie in `leaderboard/plans/`; any other file may be named by its path.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from radalign.systems.recipe import explain, load_recipe, recipe_names
+
+ALL = "all"
+
+
+class LeaderboardError(ValueError):
+    """A plan, a cell or a comparison is wrong; the message says what to do."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Budget(_Section):
+    """What every training may use; a run ends with whichever is used up first, 0 = no limit."""
+
+    minutes: float = Field(0.0, ge=0, description="Wall time of the training, warm start included.")
+    epochs: int = Field(0, ge=0, description="Passes over the training studies, for every arm.")
+    flops: float = Field(0.0, ge=0, description="Floating-point operations, counted; whole epochs that fit.")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if not (self.minutes or self.epochs or self.flops):
+            raise ValueError("give minutes, epochs or flops, so that every arm may use the same")
+        return self
+
+    def sentence(self) -> str:
+        """For a person.
+
+        >>> Budget(minutes=20, epochs=10).sentence()
+        'at most 20 minutes, 10 epochs'
+        """
+        parts = [f"{self.minutes:g} minutes"] if self.minutes else []
+        parts += [f"{self.epochs} epochs"] if self.epochs else []
+        parts += [f"{self.flops:.3g} FLOPs"] if self.flops else []
+        return "at most " + ", ".join(parts)
+
+
+class Judging(_Section):
+    """How every system is judged."""
+
+    tasks: tuple[str, ...] = Field(("retrieval", "zero-shot"), description="Of `radalign evaluate`.")
+    protocols: dict[str, str] = Field(default_factory=dict, description="Protocol to its folder or manifest.")
+    mode: Literal["paper", "strict"] = Field("strict", description="Of the protocols.")
+    split: str = Field("test", description="The manifest's split.")
+    weights: Literal["best", "last"] = Field("best", description="Best by validation, or the last ones.")
+    prompts: str = Field("chest-findings", description="Zero-shot: a packaged set or a file.")
+    labels: tuple[str, ...] = Field((), description="Retrieval: labels of P@k; empty = the frequent ones.")
+    similarity: Literal["global", "local", "both"] = Field("global", description="Retrieval: of what.")
+    resamples: int = Field(1000, ge=1, description="Bootstrap resamples of patients.")
+    seed: int = Field(0, ge=0, description="Of the bootstrap.")
+    precision: Literal["fp32", "auto"] = Field("fp32", description="`auto`: bf16 where that is fast.")
+
+
+class TestSet(_Section):
+    """Some studies of the split that arms are judged on."""
+
+    __test__ = False  # not a test of pytest's
+
+    name: str
+    has: tuple[Literal["frontal", "lateral", "prior"], ...] = Field((), description="Views a study needs.")
+    labels: tuple[str, ...] = Field((), description="A study needs one of these; empty = any.")
+
+
+class Arm(_Section):
+    """One contestant."""
+
+    name: str = Field(min_length=1, description="As the page calls it.")
+    recipe: str = Field(description="A packaged recipe, or a TOML file.")
+    settings: tuple[str, ...] = Field((), description="Such as `train.lr=1e-3`.")
+    seeds: tuple[int, ...] = Field((), description="Empty = the plan's.")
+    tasks: tuple[str, ...] = Field((), description="Empty = the plan's.")
+    tests: tuple[str, ...] = Field((), description="Names of test sets; empty = all of them.")
+    ablates: str = Field("", description="The arm that this one is, with something taken away.")
+
+
+class BoardPlan(_Section):
+    """The whole plan."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    reference: str = Field("", description="The arm that all are compared with; empty = the first.")
+    seeds: tuple[int, ...] = Field((0, 1), min_length=1, description="Of every arm that names none.")
+    settings: tuple[str, ...] = Field((), description="Given to every arm, before its own.")
+    budget: Budget
+    evaluate: Judging = Field(default_factory=Judging)
+    test: tuple[TestSet, ...] = Field((TestSet(name=ALL),), min_length=1)
+    arm: tuple[Arm, ...] = ()
+    every_recipe: bool = Field(False, description="Also an arm for each packaged recipe that needs no hub.")
+    leave_out: tuple[str, ...] = Field((), description="Recipes that `every_recipe` leaves out.")
+    columns: tuple[str, ...] = Field((), description="`task: metric` of the first table; empty = by task.")
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        names = [arm.name for arm in self.arm]
+        tests = [test.name for test in self.test]
+        twice = [n for n, count in Counter(map(slug, names)).items() if count > 1]
+        wanted = [a for a in (self.reference, *(arm.ablates for arm in self.arm)) if a]
+        unknown = [a for a in wanted if a not in names]
+        lost = [t for arm in self.arm for t in arm.tests if t not in tests]
+        if not names:
+            raise ValueError("there is no arm; add [[arm]] tables, or every_recipe = true")
+        if twice or unknown or lost:
+            raise ValueError(
+                f"names used twice: {twice}; arms that do not exist: {unknown}; test sets that do not: {lost}"
+            )
+        return self
+
+    @property
+    def against(self) -> str:
+        """The arm that all are compared with."""
+        return self.reference or self.arm[0].name
+
+    def seeds_of(self, arm: Arm) -> tuple[int, ...]:
+        """The seeds of an arm."""
+        return arm.seeds or self.seeds
+
+    def tests_of(self, arm: Arm) -> tuple[TestSet, ...]:
+        """The test sets of an arm."""
+        return tuple(t for t in self.test if not arm.tests or t.name in arm.tests)
+
+
+def slug(name: str) -> str:
+    """A name as a folder.
+
+    >>> slug("ClinVLA, warm start (b)")
+    'clinvla-warm-start-b'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "arm"
+
+
+def plan_names() -> list[str]:
+    """Names of the packaged plans, sorted."""
+    folder = resources.files("radalign.leaderboard") / "plans"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def load_plan(name_or_path: str | Path) -> BoardPlan:
+    """Read a packaged plan by name or any by path; recipes may be files beside it.
+
+    Raises:
+        LeaderboardError: If there is no such plan, or it is wrong.
+        RecipeError: If a recipe does not exist.
+    """
+    path = Path(name_or_path)
+    if not path.is_file():
+        path = Path(str(resources.files("radalign.leaderboard") / "plans" / f"{name_or_path}.toml"))
+    if not path.is_file():
+        raise LeaderboardError(
+            f"There is no plan {str(name_or_path)!r}; use {', '.join(plan_names())} or a TOML file."
+        )
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        plan = BoardPlan.model_validate(_with_every_recipe(table, path.parent))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise LeaderboardError(f"{path} is not readable TOML: {error}.") from error
+    except ValidationError as error:
+        raise LeaderboardError(f"{path} is not a valid plan:\n{explain(error)}") from error
+    return plan
+
+
+def _with_every_recipe(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Files beside the plan by their whole path, and an arm per recipe that no arm uses, if asked for."""
+    arms = [_beside(arm, folder) for arm in table.get("arm", []) if isinstance(arm, dict)]
+    if table.get("every_recipe"):
+        used = {arm.get("recipe") for arm in arms} | set(table.get("leave_out", []))
+        arms += [{"name": n, "recipe": n} for n in recipe_names() if n not in used and not needs_hub(n)]
+    return table | {"arm": arms}
+
+
+def _beside(arm: dict[str, Any], folder: Path) -> dict[str, Any]:
+    path = folder / str(arm.get("recipe", ""))
+    return arm | {"recipe": str(path.absolute())} if path.is_file() else arm
+
+
+def needs_hub(recipe: str) -> bool:
+    """Whether a recipe's encoders come from a model hub, so that it does not run offline."""
+    backbones = load_recipe(recipe).backbones
+    return any(str(spec).startswith("hf://") for spec in (backbones.vision, backbones.text))

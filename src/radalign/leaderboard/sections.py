@@ -1,0 +1,189 @@
+"""The sections of the page: who wins, the tables, the differences, the ablations, what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from radalign.evaluate.results import Gap
+from radalign.evaluate.tables import spread, written
+from radalign.leaderboard.blocks import Block, Cell, Grid, Listing, Section, Side
+from radalign.leaderboard.plan import BoardPlan
+from radalign.leaderboard.scores import Judged, Key, Score, Scores, gaps_to, verdict
+from radalign.leaderboard.svg import interval_bar
+from radalign.leaderboard.winners import overall, winner
+
+
+def in_short(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str) -> Section:
+    """Who wins, in sentences."""
+    winners = [w for key in columns if (w := winner(scores, key)) is not None]
+    blocks: list[Block] = [plan.description] if plan.description else []
+    blocks += [
+        f"Budget: {plan.budget.sentence()} of training for every arm; weights: {plan.evaluate.weights} "
+        f"{'by validation' if plan.evaluate.weights == 'best' else 'ones'}. {label}",
+        overall(winners),
+        Listing([w.sentence() for w in winners]),
+        "Intervals are 95 %, by resampling patients, and cover the choice of patients; what "
+        "seeds change stands beside them. Each difference is judged by its own interval, with no "
+        "correction for their number.",
+    ]
+    return Section("In short", blocks)
+
+
+def main_table(scores: Scores, columns: Sequence[Key], label: str) -> Section:
+    """Systems x tasks, then each column as dots with intervals."""
+    leaders = {key: w.best.arm for key in columns if (w := winner(scores, key)) is not None}
+    header = ["system", *(f"{task}, {metric}" for task, metric, _ in columns)]
+    rows = [
+        [Cell(arm), *(_number(mine.get(key), leaders.get(key) == arm) for key in columns)]
+        for arm, mine in scores.items()
+    ]
+    chance = [next((s[key].chance for s in scores.values() if key in s), None) for key in columns]
+    if any(value is not None for value in chance):
+        cells = [
+            Cell("" if c is None else written(key[1], c)) for key, c in zip(columns, chance, strict=True)
+        ]
+        rows.append([Cell("chance"), *cells])
+    return Section("Systems and tasks", [Grid(header, rows, label), Side(_forests(scores, columns))])
+
+
+def _number(score: Score | None, is_best: bool = False) -> Cell:
+    if score is None:
+        return Cell("")
+    metric = score.key[1]
+    bounds = ""
+    if score.low is not None and score.high is not None:
+        bounds = f"{written(metric, score.low)}–{written(metric, score.high)}"
+    return Cell(written(metric, score.value), bounds, "best" if is_best else "")
+
+
+def _forests(scores: Scores, columns: Sequence[Key]) -> list[Grid]:
+    """Per column a small table with an interval on a line; seeds' spread beside."""
+    tables = []
+    for key in columns:
+        have = [mine[key] for mine in scores.values() if key in mine]
+        limits = _limits(have)
+        rows = [
+            [
+                Cell(s.arm),
+                Cell(_short(s), bar=interval_bar(s.value, s.low, s.high, limits, s.chance)),
+                Cell("" if s.spread is None else f"±{written(key[1], s.spread)}"),
+            ]
+            for s in have
+        ]
+        tables.append(Grid([f"{key[0]}, {key[1]}", "value (95 %)", "SD, seeds"], rows))
+    return tables
+
+
+def _short(score: Score) -> str:
+    return spread(score.key[1], score.value, score.low, score.high)
+
+
+def _limits(scores: Sequence[Score]) -> tuple[float, float]:
+    ends = [e for s in scores for e in (s.low, s.high, s.value, s.chance) if e is not None and e == e]
+    return (min([0.0, *ends]), max(ends)) if ends else (0.0, 1.0)
+
+
+def differences(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str) -> Section:
+    """Every arm minus the reference, paired by patient."""
+    against = plan.against
+    if against not in scores:
+        return Section(f"Differences to {against}", [f"{against} has no result yet, so nothing is compared."])
+    gaps = gaps_to(scores, against, columns)
+    rows = [
+        [Cell(arm), *(_gap(gaps.get((arm, key)), key in mine) for key in columns)]
+        for arm, mine in scores.items()
+        if arm != against
+    ]
+    header = [f"minus {against}", *(f"{task}, {metric}" for task, metric, _ in columns)]
+    return Section(f"Differences to {against}", [Grid(header, rows, label)] if rows else [])
+
+
+def _gap(gap: Gap | None, has_value: bool = True) -> Cell:
+    if gap is None:
+        return Cell("not paired" if has_value else "")
+    value = written(gap.metric, gap.value, "+")
+    bounds = f"{written(gap.metric, gap.low, '+')} to {written(gap.metric, gap.high, '+')}"
+    return Cell(f"{value} {verdict(gap)}", bounds, verdict(gap))
+
+
+def ablations(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str) -> Section:
+    """Every arm that ablates another, minus that other, from the raw numbers."""
+    rows = []
+    for arm in plan.arm:
+        mine, whole = scores.get(arm.name, {}), scores.get(arm.ablates, {})
+        if arm.ablates and mine and whole:
+            found = [mine[key].minus(whole[key]) if key in mine and key in whole else None for key in columns]
+            cells = [_gap(gap, key in mine) for gap, key in zip(found, columns, strict=True)]
+            rows.append([Cell(f"{arm.name} − {arm.ablates}"), *cells])
+    header = ["ablation", *(f"{task}, {metric}" for task, metric, _ in columns)]
+    note = "A minus sign says that the part which was taken away had helped. " + label
+    return Section("Ablations", [Grid(header, rows, note)] if rows else [])
+
+
+def by_group(scores: Scores, label: str) -> Section:
+    """Every number of a finding or subgroup: zero-shot AUC and precision by label."""
+    keys = dict.fromkeys(key for mine in scores.values() for key in mine if key[2])
+    kinds = [k for k in dict.fromkeys(key[:2] for key in keys) if k[1] in ("AUC", "P@5", "P@10")]
+    blocks: list[Block] = []
+    for task, metric in kinds:
+        own = [key for key in keys if key[:2] == (task, metric) and ":" not in key[2]]
+        if not own:
+            continue
+        rows = [[Cell(arm), *(_number(mine.get(key)) for key in own)] for arm, mine in scores.items()]
+        blocks.append(Grid([f"{task}, {metric}", *(key[2] for key in own)], rows))
+    return Section("By finding", [*blocks, label] if blocks else [])
+
+
+def everything(scores: Scores, label: str) -> Section:
+    """All numbers over all cases, one table per task."""
+    keys = list(dict.fromkeys(key for mine in scores.values() for key in mine if not key[2]))
+    blocks: list[Block] = []
+    for task in dict.fromkeys(key[0] for key in keys):
+        own = [key for key in keys if key[0] == task]
+        rows = [[Cell(arm), *(_number(mine.get(key)) for key in own)] for arm, mine in scores.items()]
+        blocks.append(Grid([task, *(key[1] for key in own)], rows))
+    return Section("All numbers", [*blocks, label] if blocks else [])
+
+
+def missing(plan: BoardPlan, failures: Sequence[tuple[str, str]], waiting: Sequence[str]) -> Section:
+    """Cells without a result, and why."""
+    lines = [f"{label} failed: {why}" for label, why in failures]
+    lines += [f"{label} has not been run." for label in waiting]
+    return Section("Cells without a result", [Listing(lines)] if lines else [])
+
+
+def how_made(plan: BoardPlan, cells: Sequence[Judged], label: str) -> Section:
+    """Versions, data, seeds, notes of the evaluation, and a row per cell."""
+    made = [j.result.made_by for j in cells]
+    versions = dict.fromkeys(f"radalign {m.get('radalign')} {str(m.get('commit', ''))[:12]}" for m in made)
+    packages = dict.fromkeys(", ".join(f"{k} {v}" for k, v in m.get("packages", {}).items()) for m in made)
+    notes = dict.fromkeys(note for j in cells for note in j.result.notes)
+    rows = [
+        [
+            Cell(j.cell.label),
+            Cell(str(j.run.get("details", {}).get("recipe", {}).get("name", j.cell.arm.recipe))),
+            Cell(j.cell.folder.name),
+            Cell(_identity(m)),
+            Cell(encoding_share(j)),
+            Cell(str(m.get("date", ""))),
+        ]
+        for j, m in zip(cells, made, strict=True)
+    ]
+    header = ["cell", "recipe", "folder", "identity", "encoding", "date"]
+    facts = [*versions, *packages, f"Reference: {plan.against}.", label, *notes]
+    return Section("How it was made", [Listing(facts), Grid(header, rows)])
+
+
+def _identity(made: Mapping[str, Any]) -> str:
+    systems: list[Mapping[str, Any]] = list(made.get("systems", {}).values())
+    return str(systems[0].get("identity", ""))[:12] if systems else ""
+
+
+def encoding_share(judged: Judged) -> str:
+    """The share of the judging time that went into the encoders."""
+    times = judged.result.made_by.get("wall_time_s", {})
+    work = times.get("all", 0.0) - times.get("load", 0.0)
+    if work <= 0:
+        return ""
+    return f"{100 * (times.get('images', 0.0) + times.get('texts', 0.0)) / work:.0f} % of {work:.1f} s"

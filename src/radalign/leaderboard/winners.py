@@ -1,0 +1,108 @@
+"""Who wins, in sentences made from the paired intervals; a tie when the interval includes 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from radalign.evaluate.tables import written
+from radalign.leaderboard.scores import Key, Score, Scores, is_smaller_better, verdict
+
+HEADLINES = (
+    ("image to text", "R@1"),
+    ("image to text", "R@5"),
+    ("image to text", "R@10"),
+    ("text to image", "R@10"),
+    ("image to text", "macro P@5"),
+    ("text to image", "macro P@10"),
+    ("image to image", "macro P@10"),
+    ("zero-shot", "mean AUC"),
+    ("zero-shot", "mean AUPRC"),
+)
+FIRST_OF_OTHERS = 1
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The leader of one column.
+
+    Args:
+        key: Of the column.
+        best: The leading arm's score.
+        ties: Arms whose paired interval with the leader includes 0, best first.
+        behind: Arms that are worse beyond the interval.
+        unpaired: Arms judged on other studies, so that nothing is said about them.
+    """
+
+    key: Key
+    best: Score
+    ties: tuple[str, ...]
+    behind: tuple[str, ...]
+    unpaired: tuple[str, ...]
+
+    @property
+    def leaders(self) -> tuple[str, ...]:
+        """The best and those tied with it."""
+        return (self.best.arm, *self.ties)
+
+    def sentence(self) -> str:
+        """For a person."""
+        task, metric, _ = self.key
+        value = written(metric, self.best.value)
+        head = f"{task}, {metric}: {self.best.arm} leads with {value}"
+        if len(self.leaders) == 1 and not self.behind:
+            return f"{head}; nothing is paired with it."
+        ties = f"a tie with {', '.join(self.ties)} (the interval of the difference includes 0)"
+        return f"{head}, {ties if self.ties else 'ahead of all others beyond the interval'}."
+
+
+def columns_of(scores: Scores, asked: Sequence[str] = ()) -> list[Key]:
+    """The columns of the first table: those asked for as `task: metric`, or the usual ones of each task.
+
+    A task without usual ones (a probe, a protocol) gives its first number.
+    """
+    keys = list(dict.fromkeys(key for mine in scores.values() for key in mine if not key[2]))
+    if asked:
+        wanted = [tuple(part.strip() for part in text.rpartition(":")[::2]) for text in asked]
+        return [key for pair in wanted for key in keys if key[:2] == pair]
+    usual = [key for task, metric in HEADLINES for key in keys if _plain(key[0]) == task and key[1] == metric]
+    known = {_plain(key[0]) for key in usual}
+    rest: dict[str, Key] = {}
+    for key in keys:
+        if _plain(key[0]) not in known:
+            rest.setdefault(key[0], key)
+    return [*usual, *rest.values()]
+
+
+def _plain(task: str) -> str:
+    """A task without its test set."""
+    return task.partition(" [")[0]
+
+
+def winner(scores: Scores, key: Key) -> Winner | None:
+    """The leader of a column, None when no arm has it."""
+    sign = 1 if is_smaller_better(key[1]) else -1
+    have = [mine[key] for mine in scores.values() if key in mine and not math.isnan(mine[key].value)]
+    if not have:
+        return None
+    best, *others = sorted(have, key=lambda score: sign * score.value)
+    gaps = {other.arm: other.minus(best) for other in others}
+    ties = tuple(arm for arm, gap in gaps.items() if gap is not None and verdict(gap) == "tie")
+    behind = tuple(arm for arm, gap in gaps.items() if gap is not None and verdict(gap) != "tie")
+    return Winner(key, best, ties, behind, tuple(arm for arm, gap in gaps.items() if gap is None))
+
+
+def overall(winners: Sequence[Winner]) -> str:
+    """Who leads or ties most often, in one sentence."""
+    if not winners:
+        return "No number was measured."
+    times = {arm: sum(arm in w.leaders for w in winners) for w in winners for arm in w.leaders}
+    most = max(times.values())
+    first = [arm for arm, count in times.items() if count == most]
+    alone = {arm: sum(w.leaders == (arm,) for w in winners) for arm in first}
+    names = " and ".join([", ".join(first[:-1]), first[-1]] if len(first) > 1 else first)
+    who = "lead or tie" if len(first) > 1 else "leads or ties"
+    clear = [f"{arm} alone in {count}" for arm, count in alone.items() if count]
+    said = f"{names} {who} in {most} of {len(winners)} columns"
+    return f"{said} ({', '.join(clear) if clear else 'never alone: every lead is within an interval'})."
