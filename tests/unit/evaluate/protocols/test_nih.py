@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,35 @@ def test_the_probe_finds_the_effusion_and_draws_patients_or_images(folder, angle
     }
     assert draws == {"strict": 3, "paper": 1}
     assert paper.protocol == "nih"
+
+
+def test_fine_tuning_is_reported_beside_the_probe(folder, monkeypatch):
+    from PIL import Image
+
+    from radalign.systems.base import create
+
+    for path in folder.rglob("*.png"):  # an effusion is now a dense right half
+        pixels = np.full((16, 16), 90, np.uint8)
+        pixels[:, 8:] = 170 if np.asarray(Image.open(path))[0, 0] > 40 else 90
+        Image.fromarray(pixels).save(path)
+    tiny = "width=16, depth=1, heads=2, mlp_width=32"
+    system = create(
+        "clinvla",
+        [
+            f"backbones.vision={{random={{{tiny}, patch_px=8, image_px=16}}}}",
+            f"backbones.text={{random={{{tiny}, vocabulary=100, max_tokens=16}}}}",
+            "backbones.max_tokens=16", "data.size_px=16", "model.embedding_width=8", "model.adapter_hidden=4",
+            "model.mask_ratio=0", "train.lr=3e-3",
+        ],
+    )  # fmt: skip
+    monkeypatch.setattr(nih, "FineTuneSettings", partial(nih.FineTuneSettings, epochs=6, batch_size=8))
+    found = nih.run({"tiny": system}, folder, Options(mode="paper", resamples=10, fine_tune=True))
+    shares = ("1 %", "10 %", "100 %")
+    assert set(found.tasks) == {f"{how}, {n}" for how in ("linear probe", "fine-tuning") for n in shares}
+    tuned = {m.group: m for m in found.measures if (m.task, m.metric) == ("fine-tuning, 100 %", "AUC")}
+    assert tuned["Effusion"].value > 0.9
+    assert tuned["Effusion"].n == 48
+    assert found.settings["epochs"] == 6
 
 
 def test_a_missing_image_is_named(folder):
