@@ -8,7 +8,7 @@ from radalign.data.sources.source import Source, SourceError
 
 SOURCES = (
     "openi", "mimic", "chexpert", "chexpert_plus", "padchest", "nih", "rsna", "vindr", "siim", "mscxr",
-    "mscxr_t", "covid", "hannover", "dicom_folder", "table", "alta",
+    "mscxr_t", "covid", "hannover", "dicom_folder", "table", "alta", "coop_json",
 )  # fmt: skip
 
 
