@@ -10,26 +10,15 @@ from typing import Any
 
 from torch import Tensor, stack
 
-from radalign.weights import bert, vit
+from radalign.weights import bert, extras, vit
 from radalign.weights.names import CheckpointError, Published, block_count
 
 TEXT = "bert_encoder."
-_HEAD = {"dense": "dense_to_hidden", "norm": "LayerNorm", "out": "dense_to_output"}
-_PARTS = {
-    "image_global_head": ("projection_head.", _HEAD),
-    "image_local_head": ("local_projection_head.", _HEAD),
-    "text_global_head": (f"{TEXT}cls_projection_head.", _HEAD),
-    "text_local_head": (f"{TEXT}local_projection_head.", _HEAD),
-    "word_head": (f"{TEXT}cls.predictions.transform.", {"dense": "dense", "norm": "LayerNorm"}),
-    "decoder": ("decoder_", {"embed": "embed", "norm": "norm", "predict": "pred"}),
-}
-_BLOCK = {
-    "norm1": "norm1",
-    "qkv": "attn.qkv",
-    "out": "attn.proj",
-    "norm2": "norm2",
-    "up": "mlp.fc1",
-    "down": "mlp.fc2",
+_HEADS = {
+    "image_global_head": "projection_head.",
+    "image_local_head": "local_projection_head.",
+    "text_global_head": f"{TEXT}cls_projection_head.",
+    "text_local_head": f"{TEXT}local_projection_head.",
 }
 _ADAPTER = {
     f"{slot}.bottleneck.{ours}": f"{published}.{theirs}"
@@ -40,9 +29,6 @@ _SINGLE = {
     "view_embedding": "view_embedding",
     "time_embedding": "temporal_embedding",
     "missing_token": "missing_token",
-    "decoder.mask_token": "mask_token",
-    "decoder.position": "decoder_pos_embed",
-    "word_head.bias": f"{TEXT}cls.predictions.bias",
     "image_to_text.weight": "bert_embed.weight",
     "image_to_text.bias": "bert_embed.bias",
 }
@@ -52,14 +38,14 @@ _SCALES = ("logit_scale", "logit_scale_local1", "logit_scale_local2", "logit_sca
 def table(depth_v: int, depth_t: int, depth_d: int) -> dict[str, str | tuple[str, ...]]:
     """Our name in the system -> the published name(s), for towers and decoder of the given depths."""
     names: dict[str, str | tuple[str, ...]] = dict(_SINGLE)
-    for ours, (start, layers) in _PARTS.items():
-        names |= _both(f"{ours}.", layers, start)
+    for head, start in _HEADS.items():
+        names |= {f"{head}.{o}": start + t for o, t in extras.projection_names().items()}
+    names |= {f"word_head.{o}": f"{TEXT}{extras.WORDS}{t}" for o, t in extras.word_head_names().items()}
+    names |= {f"decoder.{o}": t for o, t in extras.decoder_names(depth_d).items()}
     for i in range(depth_v):
         names |= _both(f"vision.transformer.blocks.{i}.", _ADAPTER, f"blocks.{i}.")
     for i in range(depth_t):
         names |= _both(f"text.transformer.blocks.{i}.", _ADAPTER, f"{TEXT}bert.encoder.layer.{i}.")
-    for i in range(depth_d):
-        names |= _both(f"decoder.transformer.blocks.{i}.", _BLOCK, f"decoder_blocks.{i}.")
     names |= {f"vision.{ours}": theirs for ours, theirs in vit.TIMM.table(depth_v).items()}
     for ours, theirs_t in bert.HF.table(depth_t).items():
         names[f"text.{ours}"] = tuple(f"{TEXT}bert.{name}" for name in theirs_t)

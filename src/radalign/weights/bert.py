@@ -66,6 +66,25 @@ def config(hf: Mapping[str, Any]) -> TextConfig:
     )
 
 
+def settings_of(shape: TextConfig) -> dict[str, Any]:
+    """The `config.json` of a Hugging Face BERT of this shape: `config`, backwards."""
+    blocks = shape.transformer
+    return {
+        "model_type": "bert",
+        "hidden_size": blocks.width,
+        "num_hidden_layers": blocks.depth,
+        "num_attention_heads": blocks.heads,
+        "intermediate_size": blocks.mlp_width,
+        "layer_norm_eps": blocks.norm_eps,
+        "hidden_act": blocks.activation,
+        "hidden_dropout_prob": blocks.dropout,
+        "attention_probs_dropout_prob": blocks.attention_dropout,
+        "vocab_size": shape.vocabulary,
+        "max_position_embeddings": shape.max_tokens,
+        "type_vocab_size": shape.segments,
+    }
+
+
 def config_of_shapes(published: Mapping[str, Tensor], prefix: str, heads: int = 0) -> TextConfig:
     """Our configuration from a checkpoint's shapes alone.
 

@@ -21,7 +21,7 @@ from radalign.nn.vision import VisionEncoder
 from radalign.weights import bert, clip, vit
 from radalign.weights.files import read_checkpoint, read_json
 from radalign.weights.fill import fill
-from radalign.weights.names import CheckpointError, NameMap
+from radalign.weights.names import Account, CheckpointError, NameMap
 
 _SETTINGS = "open_clip_config.json"
 _FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
@@ -61,13 +61,7 @@ def read_vision(folder: Path, name: str) -> VisionEncoder:
     Raises:
         CheckpointError: The folder holds another architecture than a timm ViT with a linear projection.
     """
-    settings, published = _read(folder, "visual.head.proj.weight", "timm ViT with a linear projection")
-    looks = settings.get("preprocess_cfg", {})
-    trunk = {key.removeprefix(_TRUNK): value for key, value in published.items() if key.startswith(_TRUNK)}
-    mean, std = tuple(looks.get("mean", clip.MEAN)), tuple(looks.get("std", clip.STD))
-    config = vit.timm_config(trunk, {"mean": mean, "std": std})
-    config = replace(config, projection=published["visual.head.proj.weight"].shape[0])
-    return fill(VisionEncoder(config), name, VISION, published)[0]
+    return _vision(folder, name)[0]
 
 
 def read_text(folder: Path, name: str) -> TextEncoder:
@@ -76,15 +70,34 @@ def read_text(folder: Path, name: str) -> TextEncoder:
     Raises:
         CheckpointError: The folder holds another architecture than a BERT with a two-layer projection.
     """
+    return _text(folder, name)[0]
+
+
+def towers(folder: Path, name: str) -> tuple[tuple[VisionEncoder, Account], tuple[TextEncoder, Account]]:
+    """Both frozen towers of a folder, each with the account of its names; errors as above."""
+    return _vision(folder, name), _text(folder, name)
+
+
+def _vision(folder: Path, name: str) -> tuple[VisionEncoder, Account]:
+    settings, published = _read(folder, "visual.head.proj.weight", "timm ViT with a linear projection")
+    looks = settings.get("preprocess_cfg", {})
+    trunk = {key.removeprefix(_TRUNK): value for key, value in published.items() if key.startswith(_TRUNK)}
+    mean, std = tuple(looks.get("mean", clip.MEAN)), tuple(looks.get("std", clip.STD))
+    config = vit.timm_config(trunk, {"mean": mean, "std": std})
+    config = replace(config, projection=published["visual.head.proj.weight"].shape[0])
+    return fill(VisionEncoder(config), name, VISION, published)
+
+
+def _text(folder: Path, name: str) -> tuple[TextEncoder, Account]:
     settings, published = _read(folder, "text.proj.2.weight", "BERT with a two-layer projection")
     published = bert.tidy(published)
     limit = settings.get("model_cfg", {}).get("text_cfg", {}).get("context_length", 256)
     config = bert.config_of_shapes(published, "text.transformer.")
     hidden, joint = published["text.proj.0.weight"].shape[0], published["text.proj.2.weight"].shape[0]
     config = replace(config, projection=joint, projection_hidden=hidden)
-    encoder = fill(TextEncoder(config), name, TEXT, published)[0]
+    encoder, account = fill(TextEncoder(config), name, TEXT, published)
     encoder.max_tokens = min(encoder.max_tokens, limit)
-    return encoder
+    return encoder, account
 
 
 def _read(folder: Path, needed: str, what: str) -> tuple[Mapping[str, Any], dict[str, Tensor]]:

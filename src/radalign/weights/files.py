@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import pickle
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from radalign.weights.names import CheckpointError
 
+_WRAPPER = "module."  # what a data-parallel wrapper puts before every name
 _SINGLE = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -56,7 +58,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The tensors of one checkpoint file.
 
     `.safetensors` is preferred; anything else is read with `weights_only=True`, which refuses code. A
-    training checkpoint that keeps its tensors under `model`, `state_dict` or `teacher` is unwrapped.
+    training checkpoint that keeps its tensors under `model`, `state_dict` or `teacher` is unwrapped, and the
+    `module.` of a data-parallel wrapper is taken off.
 
     Raises:
         CheckpointError: The file is missing, cut short, not a checkpoint, or holds something other than
@@ -73,13 +76,18 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         if not isinstance(inner, Mapping):
             raise CheckpointError(f"{path.name} holds no tensors; give a checkpoint of an encoder.")
         loaded = dict(inner)
-    return {key: value for key, value in loaded.items() if isinstance(value, Tensor)}
+    tensors = {key: value for key, value in loaded.items() if isinstance(value, Tensor)}
+    wrapped = all(key.startswith(_WRAPPER) for key in tensors)
+    return {key.removeprefix(_WRAPPER): value for key, value in tensors.items()} if wrapped else tensors
 
 
 def _torch_load(path: Path) -> dict[str, Any]:
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # a script's options: plain values
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if not any(word in str(error) for word in ("global", "GLOBAL")):
+            raise EOFError from error
         raise CheckpointError(
             f"{path.name} holds Python objects beside tensors, and radalign runs no code from a checkpoint; "
             "convert it to safetensors."

