@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from radalign.evaluate.plots import COLOURS, save
+from radalign.evaluate.space import NEAREST
 
 
 def reliability_plot(curves: Mapping[str, Mapping[str, Mapping[str, Any]]], path: str | Path) -> Path:
@@ -49,11 +50,11 @@ def space_plot(curves: Mapping[str, Mapping[str, Any]], path: str | Path) -> Pat
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 2.7 * len(curves) + 0.2), dpi=150, layout="constrained")
+    figure = Figure(figsize=(10, 2.9 * len(curves) + 0.2), dpi=150, layout="constrained")
     grid = figure.subplots(len(curves), 3, squeeze=False)
     for (cosines, hubs, plane), (system, found) in zip(grid, curves.items(), strict=True):
         _draw_cosines(cosines, found, system)
-        _draw_occurrences(hubs, found["occurrences"])
+        _draw_occurrences(hubs, found)
         _draw_plane(plane, found)
     for panel in grid.ravel():
         panel.tick_params(labelsize=7)
@@ -75,22 +76,35 @@ def _draw_cosines(panel: Any, found: Mapping[str, Any], system: str) -> None:
         count = np.array(found[name], dtype=float)
         label = "own report" if name == "own" else "other reports"
         panel.stairs(count / max(count.sum(), 1), edges, fill=True, alpha=0.55, color=colour, label=label)
-    panel.set_title(system, fontsize=9, loc="left")
+    panel.set_title(f"{system}: effective rank {found['effective rank']:.1f}", fontsize=9, loc="left")
+    panel.set_xticks([-1, -0.5, 0, 0.5, 1])
     panel.set_xlabel("cosine of image and report", fontsize=8)
     panel.set_ylabel("share", fontsize=8)
     panel.legend(fontsize=7, frameon=False)
 
 
-def _draw_occurrences(panel: Any, counts: list[int]) -> None:
-    panel.bar(range(len(counts)), counts, width=1.0, color=COLOURS[2])
-    panel.set_xlabel("times among the ten nearest", fontsize=8)
+def _draw_occurrences(panel: Any, found: Mapping[str, Any]) -> None:
+    counts = found["occurrences"]
+    panel.bar(range(len(counts)), counts, width=1.0, color=COLOURS[2], edgecolor="white", linewidth=0.3)
+    panel.axvline(NEAREST, color="#444444", linewidth=1, linestyle="--", label="if all were found alike")
+    never, skew = 100 * found["reports never found"], found["hubness (skewness)"]
+    panel.set_title(f"hubness {skew:.2f}; {never:.0f} % never found", fontsize=9, loc="left")
+    panel.set_xlabel(f"times among the {NEAREST} nearest of an image", fontsize=8)
     panel.set_ylabel("reports", fontsize=8)
+    panel.set_ylim(0, 1.18 * max(counts))
+    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.legend(fontsize=7, frameon=False)
 
 
 def _draw_plane(panel: Any, found: Mapping[str, Any]) -> None:
+    middles = []
     for name, colour in (("images", COLOURS[0]), ("reports", COLOURS[1])):
         points = np.array(found[name])
-        panel.scatter(points[:, 0], points[:, 1], s=4, alpha=0.5, color=colour, linewidths=0, label=name)
+        size = 4 if len(points) > 150 else 12
+        panel.scatter(points[:, 0], points[:, 1], s=size, alpha=0.5, color=colour, linewidths=0, label=name)
+        middles.append(points.mean(axis=0))
+    panel.plot(*np.transpose(middles), color="#222222", linewidth=1.4, marker="x", markersize=5)
+    panel.set_title(f"modality gap {found['modality gap']:.2f} (between the crosses)", fontsize=9, loc="left")
     panel.set_xlabel("first two principal directions", fontsize=8)
     panel.set_aspect("equal", adjustable="datalim")
     panel.legend(fontsize=7, frameon=False, markerscale=2)

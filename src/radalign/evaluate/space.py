@@ -55,7 +55,7 @@ def evaluate_space(named: Mapping[str, StudyEmbeddings], resamples: int = 1000, 
         single |= {"hubness (skewness)": skewness(hubs), "reports never found": float((hubs == 0).mean())}
         plain += [Measure(name, TASK, metric, value, n=len(given)) for metric, value in single.items()]
         notes.append(f"{name}: {health.sentence()}")
-        curves[name] = _curves(given, hubs)
+        curves[name] = _curves(given, hubs) | single
     measures, gaps = compare(numbers, draws)
     facts = {"studies": len(first), "patients": draws.patients, "nearest": NEAREST}
     return Result(
