@@ -18,6 +18,9 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting such as train.epochs=5, repeatable.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Begin with the tensors of this run, of the same kind.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove the run in the folder.")] = False,
     fail_on_collapse: Annotated[
@@ -49,6 +52,7 @@ def train(
         out,
         cache or data.parent / "pixels",
         resume=resume,
+        start=start,
         overwrite=overwrite,
         fail_on_collapse=fail_on_collapse,
         device=device,

@@ -1,6 +1,6 @@
 """A system on disk: a folder of readable files, written whole or not at all, and never a pickle.
 
-recipe.toml            the full settings
+recipe.toml            the full settings; a backbone `./vision` lies inside the folder and moves with it
 adapters.safetensors   only what trained (and what was computed at the start), not the backbones
 backbones.toml         name and SHA-256 of each frozen backbone
 preprocessing.toml     how an image and a text become the input
@@ -11,19 +11,22 @@ from __future__ import annotations
 
 import shutil
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from radalign.systems.recipe import Recipe, recipe_from_table
 
 if TYPE_CHECKING:
     from radalign.systems.base import System
 
-FILES = ("recipe.toml", "adapters.safetensors", "backbones.toml", "preprocessing.toml")
+TENSORS = "adapters.safetensors"
+FILES = ("recipe.toml", TENSORS, "backbones.toml", "preprocessing.toml")
 
 
 class SystemFolderError(ValueError):
@@ -40,14 +43,32 @@ def write_system(system: System, folder: Path, card: str = "") -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        (partial / "recipe.toml").write_text(system.recipe.to_toml(), encoding="utf-8")
-        save_file(system.own_state(), partial / "adapters.safetensors")
-        (partial / "backbones.toml").write_text(tomli_w.dumps(_backbones(system)), encoding="utf-8")
-        (partial / "preprocessing.toml").write_text(tomli_w.dumps(_preprocessing(system)), encoding="utf-8")
-        (partial / "README.md").write_text(card or plain_card(system), encoding="utf-8")
+        write_files(system, partial, card)
         _swap(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_files(
+    system: System, folder: Path, card: str = "", inside: Mapping[str, str] | None = None
+) -> None:
+    """Write a system's files into a folder that is there, one after the other.
+
+    Args:
+        system: What is saved.
+        folder: Usually not yet in its place.
+        card: The model card; "" writes a plain one.
+        inside: Side to the folder in `folder` that holds its backbone (`{"vision": "./vision"}`).
+    """
+    backbones = system.recipe.backbones.model_copy(update=dict(inside or {}))
+    recipe = system.recipe.model_copy(update={"backbones": backbones})
+    specs = {"vision": backbones.vision, "text": backbones.text}
+    named = {side: {"spec": specs[side], "identity": name} for side, name in system.backbones.items()}
+    (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    save_file(system.own_state(), folder / TENSORS)
+    (folder / "backbones.toml").write_text(tomli_w.dumps(named), encoding="utf-8")
+    (folder / "preprocessing.toml").write_text(tomli_w.dumps(_preprocessing(system)), encoding="utf-8")
+    (folder / "README.md").write_text(card or plain_card(system), encoding="utf-8")
 
 
 def read_system(name: str | Path) -> System:
@@ -58,10 +79,10 @@ def read_system(name: str | Path) -> System:
     """
     from radalign.systems.base import build
 
-    folder = _locate(name)
-    recipe = _recipe(folder)
+    folder = located(name)
+    recipe = saved_recipe(folder)
     system = build(recipe)
-    _check_backbones(system, folder)
+    check_backbones(system, folder)
     _load_own(system, folder)
     return system.eval()
 
@@ -83,11 +104,6 @@ def plain_card(system: System) -> str:
             "",
         ]
     )
-
-
-def _backbones(system: System) -> dict[str, Any]:
-    specs = {"vision": system.recipe.backbones.vision, "text": system.recipe.backbones.text}
-    return {side: {"spec": specs[side], "identity": identity} for side, identity in system.backbones.items()}
 
 
 def _preprocessing(system: System) -> dict[str, Any]:
@@ -114,19 +130,30 @@ def _swap(partial: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _locate(name: str | Path) -> Path:
+def located(name: str | Path) -> Path:
+    """The folder of a trained system: the given one, a run's best or last one, or a download from `hf://`.
+
+    Raises:
+        SystemFolderError: If there is none.
+    """
     if str(name).startswith("hf://"):
         from huggingface_hub import snapshot_download
 
         return Path(snapshot_download(str(name).removeprefix("hf://")))
     folder = Path(name)
-    for candidate in (folder, folder / "best", folder / "last", folder.with_name(folder.name + ".old")):
+    names = ("best", "best.old", "last", "last.old")  # .old: a crash came between the two renames of a save
+    for candidate in (folder, *(folder / n for n in names), folder.with_name(folder.name + ".old")):
         if (candidate / "recipe.toml").is_file():
             return candidate
     raise SystemFolderError(f"There is no trained system in {folder}; train one with `radalign train`.")
 
 
-def _recipe(folder: Path) -> Recipe:
+def saved_recipe(folder: Path) -> Recipe:
+    """The recipe of a system's folder.
+
+    Raises:
+        SystemFolderError: If a file is missing or the recipe is not readable.
+    """
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise SystemFolderError(f"{folder} lacks {', '.join(missing)}; copy the whole folder again.")
@@ -136,10 +163,25 @@ def _recipe(folder: Path) -> Recipe:
         raise SystemFolderError(
             f"{folder / 'recipe.toml'} is not readable TOML ({error}); copy it again."
         ) from error
+    _find_inside(table, folder)
     return recipe_from_table(table, str(folder / "recipe.toml"))
 
 
-def _check_backbones(system: System, folder: Path) -> None:
+def _find_inside(table: dict[str, Any], folder: Path) -> None:
+    """Give backbones that lie inside the folder the path where they are now."""
+    backbones = table.get("backbones", {})
+    for side in ("vision", "text"):
+        spec = backbones.get(side)
+        if isinstance(spec, str) and spec.startswith("./") and (folder / spec).is_dir():
+            backbones[side] = str(folder / spec)
+
+
+def check_backbones(system: System, folder: Path) -> None:
+    """Compare the backbones of a system with those that a folder's system was trained on.
+
+    Raises:
+        SystemFolderError: If one differs; both are named.
+    """
     from radalign.systems.base import weights_hash
 
     saved = tomllib.loads((folder / "backbones.toml").read_text(encoding="utf-8"))
@@ -152,14 +194,23 @@ def _check_backbones(system: System, folder: Path) -> None:
             )
 
 
-def _load_own(system: System, folder: Path) -> None:
-    path = folder / "adapters.safetensors"
+def own_tensors(folder: Path) -> dict[str, Tensor]:
+    """The tensors that travel with a system.
+
+    Raises:
+        SystemFolderError: If the file is damaged.
+    """
+    path = folder / TENSORS
     try:
-        tensors = load_file(path)
+        return load_file(path)
     except (SafetensorError, OSError) as error:
         raise SystemFolderError(
             f"{path} is damaged ({error}); copy it again or use another checkpoint."
         ) from error
+
+
+def _load_own(system: System, folder: Path) -> None:
+    path, tensors = folder / TENSORS, own_tensors(folder)
     wanted = system.own_state()
     missing, unexpected = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
     wrong = [n for n in wanted.keys() & tensors.keys() if wanted[n].shape != tensors[n].shape]

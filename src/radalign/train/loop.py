@@ -15,6 +15,7 @@ from typing import Any
 
 from radalign.objectives.collapse import CollapseError
 from radalign.study import Manifest
+from radalign.systems.start_from import start_from
 from radalign.train.bar import Bar
 from radalign.train.device import Processes
 from radalign.train.folder import RESUME, open_run_folder
@@ -32,6 +33,7 @@ def train(
     out: str | Path,
     cache_folder: str | Path,
     *,
+    start: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     fail_on_collapse: bool = False,
@@ -46,6 +48,7 @@ def train(
         manifest: With a split; `validate` picks the best checkpoint.
         out: The run's folder: `best/`, `last/`, log, card.
         cache_folder: Where decoded images are kept between runs.
+        start: A trained system of the same kind whose tensors this run begins with, instead of a warm start.
         resume: Go on with the run in `out` from its latest resume point; without one it begins.
         overwrite: Remove the run that is in `out` first.
         fail_on_collapse: Stop with an error when the collapse monitor fails.
@@ -57,6 +60,7 @@ def train(
         The result, as also written to `run.json`.
 
     Raises:
+        SystemFolderError: If `start` does not fit.
         TrainError: If nothing trains, a loss is not finite, or a resumed run does not fit.
         CollapseError: If the embeddings collapse and `fail_on_collapse` is set.
     """
@@ -66,6 +70,7 @@ def train(
         raise TrainError("This system aligns nothing, so nothing can collapse; leave --fail-on-collapse out.")
     system.feature_cache = Path(cache_folder)
     processes = Processes(system.recipe.train, device, out)
+    started = None if start is None else start_from(system, start)
     if processes.is_main:
         open_run_folder(out, resume, overwrite)
     processes.wait()
@@ -73,9 +78,11 @@ def train(
     with bar, polite_interrupts() as interrupt:
         data = prepare_data(system, manifest, Path(cache_folder), processes, decode_processes, bar.around)
         details = run_details(system, manifest.sha256(), data, processes)
+        if started is not None:
+            details["start"] = {"folder": started.folder, "sha256": started.sha256}
         run = Run(system, data, out, processes, bar, interrupt)
         with closing(run):
-            run.begin(details, resume and (out / RESUME).is_file())
+            run.begin(details, resume and (out / RESUME).is_file(), started)
             result = run.finish(run.go(fail_on_collapse), details)
     if result.stopped_by == "collapse":
         raise CollapseError(f"{run.collapse_sentence} The run's card is in {out}.")
