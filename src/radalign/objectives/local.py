@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from radalign.objectives.contrastive import symmetric_cross_entropy
+from radalign.objectives.word_context import word_cosines
 
 Aggregation = Literal["sum", "mean"]
 DEFAULT_CHUNK_ELEMENTS = 24_000_000
@@ -87,6 +88,11 @@ def report_scores(
         [B, R].
     """
     cosine = word_similarities(patches, patch_mask, words, word_mask, scales.patch)
+    return _pooled(cosine, word_mask, scales, how)
+
+
+def _pooled(cosine: Tensor, word_mask: Tensor, scales: LocalScales, how: Aggregation) -> Tensor:
+    """Scores [B, R] from the cosines of every word [B, R, L]."""
     logits = (scales.word * cosine).masked_fill(~word_mask[None], -torch.inf)
     pooled = logits.logsumexp(-1)  # [B, R]
     if how == "mean":
@@ -174,5 +180,9 @@ def local_contrastive(
         same = None if same is None else same[usable][:, usable]
     if not len(patches):
         return words.sum() * 0.0
-    scores = report_scores_in_chunks(patches.float(), patch_mask, words.float(), word_mask, scales, how)
+    sides = (patches.float(), patch_mask, words.float(), word_mask)
+    if patches.device.type == "cpu":
+        scores = _pooled(word_cosines(*sides, scales.patch), word_mask, scales, how)
+    else:  # an accelerator likes few and large calls
+        scores = report_scores_in_chunks(*sides, scales, how)
     return symmetric_cross_entropy(scores, same)
