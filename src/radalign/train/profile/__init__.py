@@ -1,0 +1,1 @@
+"""What a system costs: parameters, multiplications, time and memory, each measured or checked."""
