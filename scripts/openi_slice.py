@@ -1,6 +1,6 @@
 """Train and evaluate ClinVLA and its rivals on Open-i under one budget; write docs/results/openi-slice.md.
 
-    python scripts/openi_slice.py --data FOLDER/manifest.csv --work runs/openi --minutes 3
+    python scripts/openi_slice.py --data FOLDER/manifest.csv --work runs/openi --minutes 10 --threads 1
 
 Every cell (recipe, seed) is kept, so a stopped script goes on where it was. Nothing is selected: a
 run ends with its budget and its last weights are evaluated. The page is made from the cells that exist.
@@ -9,6 +9,7 @@ run ends with its budget and its last weights are evaluated. The page is made fr
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,8 +54,8 @@ def train_cell(cell: Cell, manifest: Path, work: Path, minutes: float) -> Path:
     out = work / f"{recipe}{'-frontal' if FRONTAL in overrides else ''}-{seed}"
     if (out / "run.json").is_file():
         return out
-    settings = [*overrides, f"train.seed={seed}", f"train.max_minutes={minutes}", "train.validate_studies=64"]
-    settings += ["train.validate_at_start=false", "train.epochs=10"]
+    settings = [*overrides, f"train.seed={seed}", f"train.max_minutes={minutes}", "train.anneal_to=time"]
+    settings += ["train.validate_at_start=false", "train.validate_studies=64", "train.epochs=30"]
     command = [sys.executable, "-m", "radalign.cli", "train", recipe, "--data", str(manifest)]
     command += ["--out", str(out)]
     command += [word for setting in settings for word in ("--set", setting)]
@@ -103,9 +104,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="manifest.csv of the Open-i folder")
     parser.add_argument("--work", type=Path, default=Path("runs/openi"))
     parser.add_argument("--minutes", type=float, default=3.0, help="training time of every run")
+    parser.add_argument("--threads", type=int, default=2, help="threads of every run and of its evaluation")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="only these")
     parser.add_argument("--page", type=Path, default=Path("docs/results/openi-slice.md"))
     parser.add_argument("--page-only", action="store_true", help="make the page from the cells there are")
     args = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    torch.set_num_threads(args.threads)
     args.work.mkdir(parents=True, exist_ok=True)
     path = args.work / "openi.parquet"
     if not path.is_file():
@@ -114,7 +119,7 @@ def main() -> None:
     manifest, prompts = radalign.Manifest.read(path), load_prompts("chest-findings")
     done: dict[Cell, Path] = {}
     for cell in cells():
-        if not args.page_only:
+        if not args.page_only and cell[0] in args.arms:
             out = train_cell(cell, path, args.work, args.minutes)
             embed_cell(out, manifest, prompts)
         else:
@@ -128,5 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
     main()
