@@ -202,11 +202,12 @@ def own_tensors(folder: Path) -> dict[str, Tensor]:
     """
     path = folder / TENSORS
     try:
-        return load_file(path)
+        tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise SystemFolderError(
             f"{path} is damaged ({error}); copy it again or use another checkpoint."
         ) from error
+    return tensors
 
 
 def _load_own(system: System, folder: Path) -> None:
