@@ -11,6 +11,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from radalign.cli.evaluate import evaluate
+from radalign.data.phantom.counterfactual import FACTORS
+from radalign.data.phantom.simulate import Settings, simulate
 from radalign.study import Manifest, Report, Study, View
 
 TINY = "width=16, depth=2, heads=2, mlp_width=32"
@@ -63,6 +65,8 @@ def _studies(folder):
             Report(findings=REPORTS[label], impression=f"{label}."),
             labels,
             split,
+            sex="FM"[i % 2],
+            age_years=30.0 + 50 * (i % 2),
         )
 
 
@@ -153,6 +157,64 @@ def test_a_protocol_by_name(run):
     )  # fmt: skip
     assert "report-to-report (paper mode)" in done.stdout
     assert (run / "system" / "evaluation" / "report-to-report-paper" / "result.json").is_file()
+
+
+def test_a_sensitivity_card_is_made_checked_and_cannot_be_tampered_with(run, tmp_path):
+    simulate(tmp_path / "sim", 2, Settings(size_px=64, priors=0.0, laterals=0.0))
+    words = ("--data", tmp_path / "sim" / "manifest.parquet", "--task", "sensitivity", "--split", "all")
+    done = radalign(
+        run / "system", *words, "--probes", 2, "--resamples", 20, "--similarity", "both", "--baseline",
+        "unadapted", "--out", tmp_path / "card",
+    )  # fmt: skip
+    assert "right sentence of two" in done.stdout
+    files = {path.name for path in (tmp_path / "card").iterdir()}
+    assert files == {"result.json", "table.md", "plot.png", "sensitivity.png"}
+    result = json.loads((tmp_path / "card" / "result.json").read_text())
+    value = {(m["system"], m["metric"]): m["value"] for m in result["measures"] if not m["group"]}
+    assert value["clinvla", "change"] == 0.5  # no slot for a prior
+    assert any("takes no prior image" in note for note in result["notes"])
+    assert result["settings"]["counts"] == dict.fromkeys(FACTORS, 2)
+    again = radalign("--check", tmp_path / "card" / "result.json")
+    assert again.exit_code == 0, again.stdout
+    result["gaps"][0]["p"] = 0.0001
+    (tmp_path / "tampered.json").write_text(json.dumps(result))
+    told = radalign("--check", tmp_path / "tampered.json")
+    assert told.exit_code == 1
+    assert "does not repeat: 1 differences" in told.stdout
+    with pytest.raises(ValueError, match="--task report-edits"):
+        radalign(run / "system", "--data", run / "studies.parquet", *words[2:])
+
+
+def test_reports_are_edited_and_the_edits_counted(run, tmp_path):
+    words = (run / "system", "--data", run / "studies.parquet", "--resamples", 20, "--out", tmp_path)
+    done = radalign(*words, "--task", "report-edits", "--similarity", "local", "--json")
+    result = json.loads(done.stdout)
+    # Ten reports each: "The heart is enlarged." and "No pleural effusion."; "Small left pleural effusion." and
+    # "The heart is normal in size."; "The lungs are clear." and "No acute disease." are not one finding.
+    # The impressions "Cardiomegaly." and "Pleural Effusion." can be denied, too.
+    assert result["settings"]["edits"] == {"side": 10, "severity": 10, "negation": 60}
+    assert result["settings"]["similarity"] == "local"
+    assert (tmp_path / "sensitivity.png").is_file()
+
+
+def test_subgroups_are_chosen(run, tmp_path):
+    words = (run / "system", "--data", run / "studies.parquet", "--resamples", 5, "--out", tmp_path, "--json")
+    with pytest.raises(ValueError, match="no subgroup 'colour'"):
+        radalign(*words, "--subgroups", "colour")
+    found = json.loads(radalign(*words, "--subgroups", "sex").stdout)
+    groups = {m["group"] for m in found["measures"] if ": " in m["group"]}
+    assert groups == {"sex: F", "sex: M"}
+
+
+def test_zero_shot_by_patches_and_words(run, tmp_path):
+    words = (run / "system", "--data", run / "studies.parquet", "--task", "zero-shot", "--resamples", 5)
+    means = []
+    for similarity in ("global", "local", "both"):
+        done = radalign(*words, "--similarity", similarity, "--json", "--out", tmp_path)
+        result = json.loads(done.stdout)
+        assert result["settings"]["similarity"] == similarity
+        means.append(next(m["value"] for m in result["measures"] if m["metric"] == "mean AUC"))
+    assert len(set(means)) > 1
 
 
 def test_retrieval_by_patches_and_words(run, tmp_path):

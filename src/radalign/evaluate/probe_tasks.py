@@ -15,13 +15,17 @@ from radalign.evaluate.results import Result
 from radalign.evaluate.sensitivity import CardSettings, evaluate_sensitivity, groups_of
 from radalign.study import Manifest
 
+SIZE_PX = 256
+
 
 def sensitivity_task(
     plan: Plan, systems: Mapping[str, Any], studies: Manifest, manifest: Manifest,
     watch: Stopwatch, progress: Progress | None,
 ) -> Result:  # fmt: skip
     """Render counterfactual pairs of the studies, score them, make the card."""
-    with rendered_pairs(list(studies), plan.probes, progress=progress) as (pairs, rendered):
+    chosen = list(studies)
+    size_px = chosen[0].views[0].original_width_px or SIZE_PX  # as the simulation rendered them
+    with rendered_pairs(chosen, plan.probes, size_px=size_px, progress=progress) as (pairs, rendered):
         watch.step("render")
         groups = groups_of(pairs)
         named = {
