@@ -30,6 +30,7 @@ from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather_embeddings
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
+from radalign.systems.groups import decayed_and_plain
 from radalign.systems.recipe import Recipe, RecipeError
 
 LOG_SCALE_MOST = math.log(100)
@@ -152,17 +153,7 @@ class TwoTowers(System):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Weight decay on matrices, not on biases, norms and scales (CLIP, section 2.5)."""
-        train = self.recipe.train
-        trainable = [p for p in self.parameters() if p.requires_grad]
-        groups = [
-            {
-                "name": "matrices",
-                "params": [p for p in trainable if p.ndim >= 2],
-                "weight_decay": train.weight_decay,
-            },
-            {"name": "plain", "params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        return [group | {"lr": train.lr} for group in groups if group["params"]]
+        return decayed_and_plain(self)
 
 
 def pool(tokens: Tensor, mask: Tensor, how: str) -> Tensor:
