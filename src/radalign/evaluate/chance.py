@@ -32,6 +32,14 @@ def recall(found: Ranked, k: int) -> Floats:
     return _answered(found, np.minimum(k, found.pool) / np.maximum(found.pool, 1))
 
 
+def ndcg(found: Ranked, k: int) -> Floats:
+    """The nDCG at k of right and wrong answers: every place is right with probability right / pool."""
+    upto = np.cumsum(np.r_[0.0, 1 / np.log2(np.arange(2, k + 2))])  # [k + 1]
+    gained = found.right / np.maximum(found.pool, 1) * upto[np.minimum(k, found.pool)]
+    possible = upto[np.clip(found.right, 1, k)]
+    return _answered(found, gained / possible)
+
+
 def hit(found: Ranked, k: int) -> Floats:
     """Any right answer among the first k: one minus the chance that all k places are wrong."""
     return _answered(found, 1 - _none_in_first(found.pool, found.right, k))

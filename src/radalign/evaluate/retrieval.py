@@ -184,11 +184,13 @@ def _by_subgroup(given: StudyEmbeddings, pair: Ranked, settings: RetrievalSettin
 
 
 def label_numbers(ranked: Mapping[str, Ranked], settings: RetrievalSettings) -> dict[Name, Number]:
-    """P@k and mAP over any label, their macro means, and those of each label."""
+    """P@k and mAP over any label, their macro means, and those of each label; nDCG at the largest k."""
     found: dict[Name, Number] = {}
     for k in settings.precision_ks:
         values = {group: mean_number(r.precision(k), chance.precision(r, k)) for group, r in ranked.items()}
         found |= _with_macro(f"P@{k}", values)
+    k = max(settings.precision_ks)
+    found[f"nDCG@{k}", ""] = mean_number(ranked[""].ndcg(k), chance.ndcg(ranked[""], k))
     if settings.mean_average_precision:
         values = {
             group: mean_number(r.average_precision(), chance.average_precision(r))

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from radalign.evaluate.results import Gap, Measure, Result
 
 PERCENT = (
-    "P@", "R@", "same text@", "mAP", "accuracy", "share", "side", "severity", "negation", "size", "device",
-    "change", "factors", "all edits",
+    "P@", "R@", "nDCG@", "same text@", "mAP", "accuracy", "share", "side", "severity", "negation",
+    "size", "device", "change", "factors", "all edits",
 )  # fmt: skip
 WHOLE = ("median rank",)
 

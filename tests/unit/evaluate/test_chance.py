@@ -26,6 +26,7 @@ def test_expectations_equal_the_average_over_all_orders(pool, right):
     for k in (1, 3, 9):
         assert chance.precision(found, k)[0] == pytest.approx(found.precision(k).mean())
         assert chance.recall(found, k)[0] == pytest.approx(found.recall(k).mean())
+        assert chance.ndcg(found, k)[0] == pytest.approx(found.ndcg(k).mean())
         assert chance.hit(found, k)[0] == pytest.approx(found.hit(k).mean())
     assert chance.reciprocal_rank(found)[0] == pytest.approx(found.reciprocal_rank().mean())
     assert chance.average_precision(found)[0] == pytest.approx(found.average_precision().mean())

@@ -43,6 +43,10 @@ def test_the_numbers_are_those_counted_by_hand():
     # P@2 over the labels: a -> texts of a (right), c (wrong); b -> c (wrong), a (right); c -> b, c (right).
     assert found["mine", "image to text", "P@2"].value == pytest.approx(0.5)
     assert found["mine", "image to text", "P@2"].n == 3  # d carries no chosen label
+    # Their gains at rank 1, 2 over the best possible (a, b: two right texts; c: one): ideal 1 + 1 / log2(3).
+    second = 1 / np.log2(3)
+    want = (1 / (1 + second) + second / (1 + second) + second) / 3
+    assert found["mine", "image to text", "nDCG@2"].value == pytest.approx(want)
     # image to image hides the own patient: a and b have no right answer left, nor has c or d.
     assert np.isnan(found["mine", "image to image", "P@1"].value)
 
