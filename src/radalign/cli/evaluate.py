@@ -17,7 +17,8 @@ def evaluate(
         str,
         typer.Option(
             help="retrieval, zero-shot, space, sensitivity (simulated studies), report-edits, probe, "
-            "fine-tune, or a protocol (rsna, ...)."
+            "fine-tune, or a protocol: chexpert-8x200, chexpert-5x200, rsna, nih, ms-cxr-t, ms-cxr, openi, "
+            "report-to-report, few-shot, base-to-novel."
         ),
     ] = "retrieval",
     mode: Annotated[str, typer.Option(help="Of a protocol: paper (as published) or strict.")] = "strict",
