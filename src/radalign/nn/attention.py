@@ -2,7 +2,8 @@
 
 Two ways give the same numbers. `torch.nn.functional.scaled_dot_product_attention` is used wherever it is
 quick. Its backward on a CPU is not: in bfloat16 it takes about eight times as long as three matrix products,
-and with dropout it leaves its quick path. So a CPU that trains multiplies the matrices itself.
+and with dropout it leaves its quick path. So a CPU that trains multiplies the matrices itself, those of long
+sequences some at a time (`attention_pieces.py`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from radalign.nn.attention_pieces import attend_in_pieces
 from radalign.nn.dropout import dropout as drop
 from radalign.nn.packing import Bucket, Layout, pack_rows, unpack_rows
 
 _LONGEST_FLOAT32 = 128
+_LONGEST_WHOLE = 200  # longer ones go in pieces: slower below, quicker and far smaller above
 
 
 def attend(qkv: Tensor, layout: Layout, heads: int, causal: bool = False, dropout: float = 0.0) -> Tensor:
@@ -63,9 +66,12 @@ def _attend_bucket(qkv: Tensor, bucket: Bucket, heads: int, causal: bool, dropou
 def _attend_even(qkv: Tensor, count: int, heads: int, mask: Tensor | None, dropout: float) -> Tensor:
     """Attention of `count` sequences of one length: [count * L, 3 * D] -> [count * L, D]."""
     rows, width = qkv.shape[0], qkv.shape[1] // 3
+    by_products = _by_products(qkv, rows // count)
+    if by_products and mask is None and not dropout and rows // count > _LONGEST_WHOLE:
+        return attend_in_pieces(qkv, count, heads)
     split = qkv.view(count, rows // count, 3, heads, width // heads)  # [n * L, 3 * D] -> [n, L, 3, H, d]
     split = split.permute(2, 0, 3, 1, 4)  # -> [3, n, H, L, d]
-    if _by_products(qkv, rows // count):
+    if by_products:
         out = _products(split, mask, dropout)
     else:
         out = F.scaled_dot_product_attention(split[0], split[1], split[2], mask, dropout)
