@@ -117,6 +117,6 @@ def _in_process(cell: Cell, quiet: bool) -> int:
 def _here(cell: Cell, quiet: bool) -> int:
     try:
         return 0 if run_cell(cell.folder, quiet) else STOPPED
-    except (ValueError, OSError, RuntimeError, TypeError, ArithmeticError, LookupError) as error:
-        write_failure(cell.folder, str(error), traceback.format_exc())
+    except Exception as error:  # whatever it is, it is this cell's alone and stands on the page
+        write_failure(cell.folder, str(error) or type(error).__name__, traceback.format_exc())
         return FAILED

@@ -5,6 +5,7 @@ python -m radalign.leaderboard.cell_run FOLDER      one cell, in a process of it
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -42,7 +43,7 @@ def run_cell(folder: Path, quiet: bool = True) -> bool:
 
 
 def _train(folder: Path, job: Job, quiet: bool) -> bool:
-    from radalign.leaderboard.flops import epochs_within
+    from radalign.leaderboard.flops import epochs_within, write_step_flops
     from radalign.study import Manifest
     from radalign.systems.base import create
     from radalign.train.bar import Bar
@@ -53,14 +54,11 @@ def _train(folder: Path, job: Job, quiet: bool) -> bool:
     settings = job.settings
     if job.flops:
         settings = (*settings, f"train.epochs={epochs_within(job, manifest)}")
-    result = train(
-        create(job.recipe, settings),
-        manifest,
-        folder / "run",
-        job.cache,
-        resume=held_run(folder / "run"),
-        bar=Bar(quiet=quiet),
-    )
+    system = create(job.recipe, settings)
+    begun, bar = held_run(folder / "run"), Bar(quiet=quiet)
+    result = train(system, manifest, folder / "run", job.cache, resume=begun, bar=bar)
+    if result.is_finished:
+        write_step_flops(folder / "flops.json", system, job, manifest)
     return result.is_finished
 
 
@@ -88,6 +86,9 @@ def _judge(folder: Path, job: Job, quiet: bool) -> None:
         "load": loaded_s,
         "all": time.perf_counter() - begin,
     }
+    counted = folder / "flops.json"
+    if counted.is_file():
+        made["flops"] = dict(made["flops"]) | json.loads(counted.read_text(encoding="utf-8"))
     made |= {"judged_as": job.judged_as(), "arm": job.arm, "data": job.data}
     replace(judged, result=replace(judged.result, made_by=made)).write(folder)
 
@@ -98,7 +99,7 @@ def main(words: list[str]) -> int:
     _end_with(os.getppid())
     try:
         return 0 if run_cell(folder, quiet) else STOPPED
-    except (ValueError, OSError, MemoryError, RuntimeError, TypeError, ArithmeticError, LookupError) as error:
+    except Exception as error:  # whatever it is, it is this cell's alone and stands on the page
         write_failure(folder, str(error) or type(error).__name__, traceback.format_exc())
         return FAILED
 

@@ -1,57 +1,67 @@
-"""How many epochs of a system fit into a budget of floating-point operations."""
+"""Operations of a training step, and how many epochs of a system fit into a budget of them."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from radalign.leaderboard.cells import Job
 from radalign.leaderboard.plan import LeaderboardError
 from radalign.study import Manifest
+from radalign.train.record import write_json
 
-SAMPLE = 3
+SAMPLE = 2
 
 
-def step_flops(system: Any, batches: list[Any]) -> float:
-    """Operations of the matrix products and attention of a training step, mean of some batches.
+def step_flops(system: Any, batches: Sequence[Any]) -> float:
+    """Operations of the matrix products of a step, forward and backward, mean of some batches.
 
     Args:
-        system: In training mode; its gradients are cleared afterwards.
+        system: What trains.
         batches: Real ones: absent views and short reports cost less.
     """
-    from torch.utils.flop_counter import FlopCounterMode
+    from radalign.train.profile.products import MatrixProducts
 
-    counts = []
+    was_training, counts = system.training, list[float]()
+    system.train()
+
     for batch in batches:
-        with FlopCounterMode(display=False) as counter:
-            system.total(system.objectives(batch)).backward()
-        counts.append(float(counter.get_total_flops()))
-        system.zero_grad(set_to_none=True)
+        with MatrixProducts() as count:
+            system.total(system.objectives(batch.to(system.device)))
+        counts.append(count.flops)
+    system.train(was_training)
     return sum(counts) / len(counts)
 
 
+def trains(system: Any) -> bool:
+    """Whether anything in a system trains by gradient."""
+    return any(p.requires_grad for p in system.parameters())
+
+
+def write_step_flops(path: Path, system: Any, job: Job, manifest: Manifest) -> None:
+    """Count the first steps of a trained system's epoch; nothing for one that is computed in closed form."""
+    if trains(system):
+        batches, _ = _first_batches(system, job, manifest)
+        write_json(path, {"step": step_flops(system, batches)})
+
+
 def epochs_within(job: Job, manifest: Manifest) -> int:
-    """Whole epochs that fit into the job's budget of FLOPs.
+    """Whole epochs that fit into the job's budget of operations.
 
     Raises:
         LeaderboardError: If not even one fits.
     """
-    from pathlib import Path
-
     from radalign.systems.base import create
-    from radalign.train.device import Processes
-    from radalign.train.prepare import prepare_data
 
     system = create(job.recipe, job.settings)
-    if not any(p.requires_grad for p in system.parameters()):
-        return system.recipe.train.epochs
+    if not trains(system):
+        return int(system.recipe.train.epochs)
     system.feature_cache = Path(job.cache)
-    team = Processes(system.recipe.train, "auto", Path(job.cache))
-    data = prepare_data(system, manifest, Path(job.cache), team)
+    batches, data = _first_batches(system, job, manifest)
     system.warm_start(data.usable)
-    system.train()
-    batches = [batch.to(system.device) for batch in itertools.islice(data.train.epoch(0), SAMPLE)]
     epoch = step_flops(system, batches) * len(data.train)
     fit = math.floor(job.flops / epoch)
     if fit < 1:
@@ -60,3 +70,12 @@ def epochs_within(job: Job, manifest: Manifest) -> int:
             "raise budget.flops."
         )
     return fit
+
+
+def _first_batches(system: Any, job: Job, manifest: Manifest) -> tuple[list[Any], Any]:
+    from radalign.train.device import Processes
+    from radalign.train.prepare import prepare_data
+
+    cache = Path(job.cache)
+    data = prepare_data(system, manifest, cache, Processes(system.recipe.train, "auto", cache))
+    return list(itertools.islice(data.train.epoch(0), SAMPLE)), data

@@ -27,7 +27,7 @@ from radalign.evaluate.protocols.protocol import Options
 from radalign.evaluate.provenance import Stopwatch, provenance
 from radalign.evaluate.results import Gap, Measure, Result
 from radalign.evaluate.tasks import TASKS, chosen_split
-from radalign.leaderboard.latency import latency
+from radalign.leaderboard.latency import latency, study_flops
 from radalign.leaderboard.plan import ALL, Judging, LeaderboardError, TestSet
 from radalign.leaderboard.remember import Remembering
 from radalign.leaderboard.subsets import chosen
@@ -127,7 +127,8 @@ def judge(
     made = provenance(
         {name: system}, studies.sha256(), {"bootstrap": judging.seed}, times, str(system.device)
     )
-    result = replace(result, made_by=made | {"latency": latency(remembering, studies)})
+    speed = {"latency": latency(remembering, studies), "flops": study_flops(remembering, studies)}
+    result = replace(result, made_by=made | speed)
     samples = {key: draw for part in parts for key, draw in part.samples().items()}
     patients = {key: hash_ for part in parts for key, hash_ in part.hashes().items()}
     return Judged(result, samples, patients, held), remembering

@@ -1,4 +1,4 @@
-"""How long one study and one report take through the encoders."""
+"""How long one study and one report take through the encoders, and how many operations."""
 
 from __future__ import annotations
 
@@ -45,6 +45,23 @@ def latency(remembering: Remembering, studies: Manifest, repeats: int = 9) -> di
     if remembering.images_s:
         found["studies_per_s"] = images / remembering.images_s
     return found
+
+
+def study_flops(remembering: Remembering, studies: Manifest, some: int = 8) -> dict[str, float]:
+    """Operations of the matrix products that one study's images take, mean of some studies: `study`."""
+    import torch
+
+    from radalign.data.read_slots import read_slots
+    from radalign.train.profile.products import MatrixProducts
+
+    system = remembering.system
+    chosen = evaluable(studies, remembering)[:some]
+    if not chosen:
+        return {}
+    batch = read_slots(chosen, studies, system.recipe.data).to(system.device)
+    with torch.inference_mode(), MatrixProducts() as count:
+        system.encode_images(batch)
+    return {"study": count.flops / len(chosen)}
 
 
 def _median_ms(call: Callable[[], Any], repeats: int) -> float:

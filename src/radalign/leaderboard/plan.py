@@ -142,6 +142,18 @@ class BoardPlan(_Section):
         return tuple(t for t in self.test if not arm.tests or t.name in arm.tests)
 
 
+def make_judging(**given: Any) -> Judging:
+    """How systems are judged, from what a command line gives.
+
+    Raises:
+        LeaderboardError: One line per wrong option.
+    """
+    try:
+        return Judging.model_validate(given)
+    except ValidationError as error:
+        raise LeaderboardError(f"These options do not fit:\n{explain(error)}") from error
+
+
 def slug(name: str) -> str:
     """A name as a folder.
 

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+
+from radalign.leaderboard.plan import LeaderboardError, load_plan, needs_hub, plan_names
+from radalign.systems.recipe import load_recipe, recipe_names
+
+ARM = '[[arm]]\nname = "a"\nrecipe = "clinvla"\n'
+
+
+def plan(tmp_path, text):
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+    return load_plan(path)
+
+
+@pytest.mark.parametrize("name", plan_names())
+def test_packaged_plans_name_settings_that_exist(name):
+    found = load_plan(name)
+    for arm in found.arm:
+        load_recipe(arm.recipe, (*found.settings, *arm.settings))
+    assert found.title
+
+
+def test_every_recipe_that_needs_no_hub_is_on_the_two_boards():
+    offline = {name for name in recipe_names() if not needs_hub(name)}
+    for name in ("openi", "simulated"):
+        assert offline <= {arm.recipe for arm in load_plan(name).arm}
+
+
+def test_an_ablation_changes_its_arm_and_names_it():
+    for name in ("ablations-clinvla", "ablations-nearl"):
+        found = load_plan(name)
+        whole = found.arm[0]
+        assert all(arm.ablates == whole.name for arm in found.arm[1:])
+        start = load_recipe(whole.recipe, whole.settings)
+        assert all(load_recipe(arm.recipe, arm.settings) != start for arm in found.arm[1:])
+
+
+def test_a_recipe_beside_the_plan_is_found(tmp_path):
+    (tmp_path / "own.toml").write_text('extends = "clinvla"\nname = "own"\n')
+    found = plan(tmp_path, 'name = "x"\nbudget = {epochs = 1}\n' + ARM.replace("clinvla", "own.toml"))
+    assert load_recipe(found.arm[0].recipe).name == "own"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('name = "x"\nbudget = {}\n' + ARM, "give minutes, epochs or flops"),
+        ('name = "x"\nbudget = {epochs = 1}\n', "there is no arm"),
+        ('name = "x"\nbudget = {epochs = 1}\n' + ARM + ARM, r"used twice: \['a'\]"),
+        ('name = "x"\nreference = "b"\nbudget = {epochs = 1}\n' + ARM, r"do not exist: \['b'\]"),
+        ('name = "x"\nbudget = {epochs = 1}\n' + ARM + 'tests = ["t"]\n', r"that do not: \['t'\]"),
+        ('name = "x"\nbudget = {epochs = 1}\nrefrence = "a"\n' + ARM, "refrence: there is no such setting"),
+        ("name = ", "not readable TOML"),
+    ],
+)
+def test_a_wrong_plan_is_answered_with_a_sentence(tmp_path, text, sentence):
+    with pytest.raises(LeaderboardError, match=sentence):
+        plan(tmp_path, text)
+
+
+def test_an_unknown_plan_names_the_known_ones():
+    with pytest.raises(LeaderboardError, match="ablations-clinvla, ablations-nearl, openi, simulated"):
+        load_plan("nothing")

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from radalign.leaderboard.scores import Score
+from radalign.leaderboard.winners import columns_of, overall, winner
+
+AUC, RANK = ("zero-shot", "mean AUC", ""), ("image to text", "median rank", "")
+
+
+def score(arm, value, samples, key=AUC, drawn_from="same"):
+    samples = np.asarray(samples, dtype=float)
+    low, high = np.quantile(samples, [0.025, 0.975])
+    return Score(arm, key, value, low, high, None, 0.5, 10, 10, (0,), samples, drawn_from)
+
+
+def board(*scores):
+    return {s.arm: {s.key: s} for s in scores}
+
+
+def test_a_lead_within_the_interval_is_a_tie():
+    noise = np.linspace(-0.1, 0.1, 101)
+    shared = np.linspace(-0.2, 0.2, 101)
+    found = winner(
+        board(
+            score("a", 0.80, 0.80 + shared),
+            score("b", 0.79, 0.79 + shared + noise[::-1]),  # differs from a by noise around 0.01
+            score("c", 0.70, 0.70 + shared),  # always 0.1 below a: the wide interval is shared
+        ),
+        AUC,
+    )
+    assert found.best.arm == "a"
+    assert found.ties == ("b",)
+    assert found.behind == ("c",)
+    assert "a tie with b (the interval of the difference includes 0)" in found.sentence()
+
+
+def test_a_smaller_rank_wins_and_other_studies_are_not_paired():
+    found = winner(
+        board(
+            score("slow", 9.0, np.full(9, 9.0), RANK),
+            score("fast", 2.0, np.full(9, 2.0), RANK),
+            score("elsewhere", 3.0, np.full(9, 3.0), RANK, "others"),
+        ),
+        RANK,
+    )
+    assert found.best.arm == "fast"
+    assert found.behind == ("slow",)
+    assert found.unpaired == ("elsewhere",)
+
+
+def test_the_sentence_over_all_columns():
+    first = winner(board(score("a", 0.9, [0.9] * 5), score("b", 0.5, [0.5] * 5)), AUC)
+    second = winner(board(score("a", 5.0, [5.0] * 5, RANK), score("b", 1.0, [1.0] * 5, RANK)), RANK)
+    assert overall([first, second]) == "a and b lead or tie in 1 of 2 columns (a alone in 1, b alone in 1)."
+
+
+def test_columns_follow_the_plan_or_the_usual_order():
+    scores = board(score("a", 1.0, [1.0] * 3), score("b", 1.0, [1.0] * 3, RANK))
+    scores["b"][AUC] = score("b", 1.0, [1.0] * 3)
+    assert columns_of(scores) == [AUC, RANK]
+    assert columns_of(scores, ["image to text: median rank"]) == [RANK]
+
+
+def test_two_arms_on_other_studies_have_no_difference():
+    one, two = score("a", 1.0, [1.0] * 3), score("b", 1.0, [1.0] * 3, drawn_from="others")
+    assert one.minus(two) is None
+    assert one.minus(one).value == pytest.approx(0)
