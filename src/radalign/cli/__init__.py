@@ -25,6 +25,7 @@ VERBS = {
     "train": Verb("train:train", "Train a system: adapters on frozen encoders, resumable after a kill."),
     "evaluate": Verb("evaluate:evaluate", "Evaluate a trained system: numbers with intervals."),
     "leaderboard": Verb("leaderboard:leaderboard", "Many systems under one budget, on one page."),
+    "compare": Verb("compare:compare", "Two runs or two results, number by number."),
     "index": Verb("index:index", "Bring an index up to date with a manifest."),
     "search": Verb("search:search", "Find studies by words, by image or by study."),
     "recipes": Verb("recipes:recipes", "List the packaged recipes, or print one in full."),
