@@ -97,11 +97,7 @@ class BioViLT(TwoTowers):
         self.comparison = Comparison(s.fusion_width, s.fusion_depth, s.fusion_heads, grid)
         self.missing_prior = nn.Parameter(torch.randn(s.fusion_width) * 0.02)
         self.local_log_scales = nn.Parameter(self.log_scale.detach().repeat(3))  # patch, word, logit
-        if not self.weight("local_contrastive"):
-            for part in (self.image_local_head, self.text_local_head):
-                if part is not None:
-                    part.requires_grad_(False)
-            self.local_log_scales.requires_grad_(False)
+        self.local_log_scales.requires_grad_(bool(self.weight("local_contrastive")))
 
     @property
     def image_width(self) -> int:
@@ -122,8 +118,10 @@ class BioViLT(TwoTowers):
         static, has_prior = patches[:, self.now], present[:, self.before]
         both = torch.cat([static, self._difference(static, patches[:, self.before], has_prior)], -1)
         z = F.normalize(self.image_head(both.mean(1)).float(), dim=-1)
+        if self.image_local_head is None:
+            return Embeddings(z)
         mask = torch.ones(both.shape[:2], dtype=torch.bool, device=both.device)  # [B, P]
-        return Embeddings(z, self._local(both), mask)
+        return Embeddings(z, self.image_local_head(both), mask)
 
     def _difference(self, static: Tensor, prior: Tensor, has_prior: Tensor) -> Tensor:
         """Difference of every patch [B, P, W]; the learned vector where there is no prior."""
@@ -132,10 +130,6 @@ class BioViLT(TwoTowers):
             return out
         compared = self.comparison(static[has_prior], prior[has_prior]).to(static.dtype)
         return out.index_put((has_prior.nonzero()[:, 0],), compared)
-
-    def _local(self, patches: Tensor) -> Tensor:
-        local: Tensor = self.image_local_head(patches)  # type: ignore[misc]
-        return local
 
     def terms(self, image: Embeddings, text: Embeddings, batch: StudyBatch) -> dict[str, Tensor]:
         """Global InfoNCE, and word-to-patch alignment."""

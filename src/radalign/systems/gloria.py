@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -29,7 +28,7 @@ from radalign.objectives.local import LocalScales, local_contrastive
 from radalign.systems.base import Settings
 from radalign.systems.read_texts import ReadTexts, grouped_sum, need_read, words_of
 from radalign.systems.recipe import Recipe
-from radalign.systems.two_towers import TwoTowers, TwoTowerSettings, pool
+from radalign.systems.two_towers import TwoTowers, TwoTowerSettings
 
 
 class GLoRIASettings(TwoTowerSettings):
@@ -53,10 +52,6 @@ class GLoRIA(TwoTowers):
         self.log_scale.requires_grad_(False)
         with torch.no_grad():
             self.log_scale.fill_(math.log(self.settings.logit_scale))
-        if not self.weight("local_contrastive"):
-            for head in (self.image_local_head, self.text_local_head):
-                if head is not None:
-                    head.requires_grad_(False)
 
     def tokenize(self, texts: Sequence[str]) -> TextBatch:
         """Token ids, and which word each token is a piece of."""
@@ -64,17 +59,9 @@ class GLoRIA(TwoTowers):
         rows = [words_of(self.tokenizer.pieces(text)) for text in texts]
         return ReadTexts.of(tokens, group_rows=rows)
 
-    def read(self, texts: TextBatch) -> Embeddings:
-        """Texts as points: global [B, E] of unit length, local [B, W, E] with one row per word."""
-        mask = texts.attention_mask
-        tokens = self.text(texts.input_ids, mask)  # [B, L, D]
-        z = F.normalize(self.text_head(pool(tokens, mask, self.settings.text_pool)).float(), dim=-1)
-        words, word_mask = grouped_sum(tokens, need_read(texts).groups)
-        return Embeddings(z, self._words(words), word_mask)
-
-    def _words(self, words: Tensor) -> Tensor:
-        local: Tensor = self.text_local_head(words)  # type: ignore[misc]
-        return local
+    def parts(self, tokens: Tensor, texts: TextBatch) -> tuple[Tensor, Tensor]:
+        """Words: the sum of their pieces, [B, W, D]."""
+        return grouped_sum(tokens, need_read(texts).groups)
 
     def terms(self, image: Embeddings, text: Embeddings, batch: StudyBatch) -> dict[str, Tensor]:
         """Both objectives; each is the mean of its two directions."""

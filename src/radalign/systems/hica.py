@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -29,7 +28,7 @@ from radalign.reports.lexicon import default_lexicon
 from radalign.systems.base import Settings
 from radalign.systems.read_texts import ReadTexts, asserted_by, grouped_mean, need_read, sentences_of
 from radalign.systems.recipe import Recipe
-from radalign.systems.two_towers import LOG_SCALE_MOST, TwoTowers, TwoTowerSettings, pool
+from radalign.systems.two_towers import LOG_SCALE_MOST, TwoTowers, TwoTowerSettings
 
 FINDINGS = tuple(name for name in default_lexicon().names if name != "Disease")
 
@@ -55,9 +54,7 @@ class HiCA(TwoTowers):
         self.finding_log_scale = nn.Parameter(start.clone(), bool(self.weight("finding_contrastive")))
         has_sentences = bool(self.weight("sentence_contrastive"))
         self.local_log_scales = nn.Parameter(start.repeat(3), has_sentences)  # patch, sentence, logit
-        for head in (self.image_local_head, self.text_local_head):
-            if head is not None:
-                head.requires_grad_(has_sentences)
+        self._free_local_heads(has_sentences)
 
     def tokenize(self, texts: Sequence[str]) -> TextBatch:
         """Token ids, the sentence that each token is part of, and what the texts assert."""
@@ -65,17 +62,9 @@ class HiCA(TwoTowers):
         rows = [sentences_of(self.tokenizer.pieces(text)) for text in texts]
         return ReadTexts.of(tokens, rows, asserted_by(texts, self.settings.findings))
 
-    def read(self, texts: TextBatch) -> Embeddings:
-        """Texts as points: global [B, E] of unit length, local [B, S, E] with one row per sentence."""
-        mask = texts.attention_mask
-        tokens = self.text(texts.input_ids, mask)  # [B, L, D]
-        z = F.normalize(self.text_head(pool(tokens, mask, self.settings.text_pool)).float(), dim=-1)
-        sentences, sentence_mask = grouped_mean(tokens, need_read(texts).groups)
-        return Embeddings(z, self._sentences(sentences), sentence_mask)
-
-    def _sentences(self, sentences: Tensor) -> Tensor:
-        local: Tensor = self.text_local_head(sentences)  # type: ignore[misc]
-        return local
+    def parts(self, tokens: Tensor, texts: TextBatch) -> tuple[Tensor, Tensor]:
+        """Sentences: the mean of their tokens, [B, S, D]."""
+        return grouped_mean(tokens, need_read(texts).groups)
 
     def terms(self, image: Embeddings, text: Embeddings, batch: StudyBatch) -> dict[str, Tensor]:
         """One loss per level."""

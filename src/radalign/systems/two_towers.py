@@ -74,10 +74,16 @@ class TwoTowers(System):
         self.text_local_head = self.head_of(self.text.width) if self.has_local else None
         self.log_scale = nn.Parameter(torch.tensor(math.log(s.scale_start)))
         self.log_scale.requires_grad_(bool(self.weight("global_contrastive")))
+        self._free_local_heads(bool(self.weight("local_contrastive")))
         if s.fine_tune != "none":
             unfreeze(self.vision)
         if s.fine_tune == "both":
             unfreeze(self.text, s.frozen_text_layers)
+
+    def _free_local_heads(self, trains: bool) -> None:
+        for head in (self.image_local_head, self.text_local_head):
+            if head is not None:
+                head.requires_grad_(trains)
 
     @property
     def width(self) -> int:
@@ -121,13 +127,18 @@ class TwoTowers(System):
         return Embeddings(z, local.flatten(1, 2), mask.flatten(1, 2))  # [B, V * P, E]
 
     def read(self, texts: TextBatch) -> Embeddings:
-        """Texts as points, as in `see`; the local ones are the tokens after CLS."""
+        """Texts as points, as in `see`; the local ones are what `parts` says."""
         mask = texts.attention_mask
         tokens = self.text(texts.input_ids, mask)  # [B, L, D]
         z = F.normalize(self.text_head(pool(tokens, mask, self.settings.text_pool)).float(), dim=-1)
         if self.text_local_head is None:
             return Embeddings(z)
-        return Embeddings(z, self.text_local_head(tokens[:, 1:]), mask[:, 1:])
+        parts, part_mask = self.parts(tokens, texts)
+        return Embeddings(z, self.text_local_head(parts), part_mask)
+
+    def parts(self, tokens: Tensor, texts: TextBatch) -> tuple[Tensor, Tensor]:
+        """What of a text meets the patches: rows [B, W, D] and their mask; by default, tokens after CLS."""
+        return tokens[:, 1:], texts.attention_mask[:, 1:]
 
     # -- training ----------------------------------------
 
