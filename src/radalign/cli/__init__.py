@@ -23,11 +23,13 @@ class Verb(NamedTuple):
 VERBS = {
     "data": Verb("data:app", "Studies into one manifest: import, simulate, show, split."),
     "train": Verb("train:train", "Train a system: adapters on frozen encoders, resumable after a kill."),
+    "few-shot": Verb("few_shot:few_shot", "Train and test with few labels: a table of methods by shots."),
     "evaluate": Verb("evaluate:evaluate", "Evaluate a trained system: numbers with intervals."),
     "leaderboard": Verb("leaderboard:leaderboard", "Many systems under one budget, on one page."),
     "compare": Verb("compare:compare", "Two runs or two results, number by number."),
     "index": Verb("index:index", "Bring an index up to date with a manifest."),
     "search": Verb("search:search", "Find studies by words, by image or by study."),
+    "profile": Verb("profile:profile", "What a system costs: parameters, FLOPs, latency, memory."),
     "recipes": Verb("recipes:recipes", "List the packaged recipes, or print one in full."),
     "report": Verb("report:app", "Reports: cut into sections, cleaned, read for findings."),
     "deidentify": Verb("deidentify:deidentify", "Take identities out of a folder of DICOM files."),

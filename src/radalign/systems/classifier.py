@@ -76,9 +76,9 @@ class Classifier(System):
         """One embedding per class, as `encode_texts` makes it: [C, E]."""
         return self.encode_texts(self.class_prompts()).global_
 
-    def evidence(self, images: ImageBatch, z_img: Tensor) -> Tensor:
-        """What a decision is made from, one row per study; here the embeddings [B, E] themselves."""
-        return z_img
+    def evidence(self, images: ImageBatch) -> Tensor:
+        """What a decision is made from, one row per study; here the embeddings [B, E]."""
+        return self.encode_images(images).global_
 
     def decide(self, evidence: Tensor) -> Tensor:
         """Logits [B, C] of evidence."""
@@ -94,7 +94,7 @@ class Classifier(System):
 
     def logits(self, images: ImageBatch) -> Tensor:
         """Of every study and class: [B, C]."""
-        return self.decide(self.evidence(images, self.encode_images(images).global_))
+        return self.decide(self.evidence(images))
 
     @torch.inference_mode()
     def classify_studies(

@@ -31,9 +31,9 @@ class CLIPAdapterSettings(Settings):
     template: str = Field("a photo of a {}.", description="Prompt of a class; {} is its name.")
     reduction: int = Field(4, ge=1, description="The bottleneck has 1 / reduction of the joint width.")
     mix: float = Field(0.2, ge=0, le=1, description="Share of the adapted feature, rest frozen.")
-    scale: float = Field(100.0, gt=0, description="Inverse temperature of the logits (CLIP's own: 100).")
+    scale: float = Field(0.0, ge=0, description="Inverse temperature; 0 = CLIP's 100, or 1 / 0.07 on a map.")
     map_penalty: float = Field(
-        1.0, gt=0, description="Ridge penalty of the map for encoders without a joint space."
+        0.1, gt=0, description="Ridge penalty of the map for encoders without a joint space."
     )
 
 
@@ -78,11 +78,12 @@ class CLIPAdapter(Classifier):
 
     def decide(self, evidence: Tensor) -> Tensor:
         """Scaled cosine to the class sentences: [B, E] -> [B, C]."""
-        return cosine_logits(self.settings.scale, evidence, self.class_texts())
+        return cosine_logits(self.settings.scale or self.space.scale, evidence, self.class_texts())
 
     def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
         """Cross-entropy of the classes."""
         with torch.no_grad():
             texts = self.class_texts()
-        logits = cosine_logits(self.settings.scale, self.encode_images(batch.images).global_, texts)
+        scale = self.settings.scale or self.space.scale
+        logits = cosine_logits(scale, self.encode_images(batch.images).global_, texts)
         return {"classification": F.cross_entropy(logits, targets_of(batch, len(self.classes)))}

@@ -58,6 +58,11 @@ class FrozenSpace(nn.Module):
         super().__init__()
         self.maps: LabelMaps | None = None if has_joint_space(system) else LabelMaps(system)
 
+    @property
+    def scale(self) -> float:
+        """Inverse temperature of the cosines: CLIP's own 100; a map from few labels is less sure."""
+        return 100.0 if self.maps is None else 1 / 0.07
+
     @staticmethod
     def width_of(system: System) -> int:
         """E: of the published space, or of the texts."""
@@ -71,6 +76,26 @@ class FrozenSpace(nn.Module):
         tokens = system.vision(images.images[images.view_mask][:, None])  # [N, 1 + P, D]
         projected: Tensor = system.vision.projection(tokens[:, 0])  # type: ignore[misc]
         return mean_over_views(projected, images.view_mask)
+
+    def both(self, system: System, images: ImageBatch) -> tuple[Tensor, Tensor]:
+        """Unit features in the joint space [B, E], and the ones that images are compared by [B, F].
+
+        With a joint space they are the same; with a map, images are compared before it (standardised),
+        because the map was fitted to send the shots to their sentences.
+        """
+        if self.maps is None:
+            z = F.normalize(self.images(system, images), dim=-1)
+            return z, z
+        rows = pooled_views(system.vision, images)
+        mapped = self.maps.image(rows, images.view_mask)
+        plain = self.maps.image.standardise(rows, images.view_mask)
+        return F.normalize(mapped, dim=-1), F.normalize(plain, dim=-1)
+
+    @staticmethod
+    def key_width_of(system: System) -> int:
+        """F: of the joint space, or of the pooled features of all slots."""
+        slots = len(system.recipe.data.slots)
+        return joint_width(system) or 2 * slots * system.vision.width
 
     def texts(self, system: System, texts: TextBatch) -> Tensor:
         """Text features: [B, E]."""

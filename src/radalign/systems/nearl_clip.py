@@ -32,7 +32,7 @@ from radalign.objectives.gather import gather
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings
 from radalign.systems.classifier import Classifier, cosine_logits, targets_of
-from radalign.systems.frozen_space import has_joint_space, joint_width, text_pool_of
+from radalign.systems.frozen_space import LabelMaps, has_joint_space, joint_width, text_pool_of
 from radalign.systems.recipe import Recipe, RecipeError
 from radalign.systems.warm_start import WarmMaps
 
@@ -76,7 +76,10 @@ class NEARLSettings(Settings):
         "auto", description="Where a text is read; `auto`: last token (CLIP), CLS (BiomedCLIP) or mean."
     )
     embedding_width: int = Field(128, ge=2, description="Joint space of encoders without one of their own.")
-    warm_start: Literal["none", "cca"] = Field("none", description="`cca`: maps beside the heads.")
+    warm_start: Literal["none", "cca", "labels"] = Field(
+        "none", description="Maps beside the heads: `cca` from reports, `labels` to the class sentences."
+    )
+    map_penalty: float = Field(0.1, gt=0, description="Ridge penalty of the map from `labels`.")
 
 
 class NEARLCLIP(Classifier):
@@ -104,7 +107,7 @@ class NEARLCLIP(Classifier):
         self.log_scale = nn.Parameter(torch.tensor(math.log(100.0)), requires_grad=False)
         self.image_head: ProjectionHead | None = None
         self.text_head: ProjectionHead | None = None
-        self.maps_head: WarmMaps | None = None
+        self.maps_head: WarmMaps | LabelMaps | None = None
         if not has_joint_space(self):
             self._add_heads(len(recipe.data.slots))
         self.allow_transductive = s.allow_transductive
@@ -122,19 +125,20 @@ class NEARLCLIP(Classifier):
     def _add_heads(self, slots: int) -> None:
         """Encoders without a joint space get heads and a scale that train."""
         s = self.settings
-        self.image_head = ProjectionHead(self.vision.width, s.embedding_width)
-        self.text_head = ProjectionHead(self.text.width, s.embedding_width)
+        self.image_head = ProjectionHead(self.vision.width, self.width)
+        self.text_head = ProjectionHead(self.text.width, self.width)
         with torch.no_grad():
             self.log_scale.fill_(math.log(1 / 0.07))
         self.log_scale.requires_grad_(True)
-        if s.warm_start == "cca":
-            self.maps_head = WarmMaps(self, slots)
-            self.maps_head.silence(self.image_head, self.text_head)
+        if s.warm_start != "none":
+            self.maps_head = WarmMaps(self, slots) if s.warm_start == "cca" else LabelMaps(self)
+            WarmMaps.silence(self.image_head, self.text_head)
 
     @property
     def width(self) -> int:
         """E: the backbone's own joint space, or that of the heads."""
-        return joint_width(self) or self.settings.embedding_width
+        own = self.text.width if self.settings.warm_start == "labels" else self.settings.embedding_width
+        return joint_width(self) or own
 
     @property
     def learns_from_reports(self) -> bool:
@@ -192,10 +196,11 @@ class NEARLCLIP(Classifier):
         s = self.settings
         return s.interaction if self.training or s.evaluation == "same" else s.evaluation
 
-    def evidence(self, images: ImageBatch, z_img: Tensor) -> Tensor:
+    def evidence(self, images: ImageBatch) -> Tensor:
         """The embeddings [B, E], or the logits [B, C] themselves where the texts see images."""
         self._refuse_transductive()
-        return z_img if self.interaction == "prototype" else self._lockstep(images)[0]
+        prototype = self.interaction == "prototype"
+        return self.encode_images(images).global_ if prototype else self._lockstep(images)[0]
 
     def decide(self, evidence: Tensor) -> Tensor:
         """Scaled cosine of every study with every class: [B, C]."""
@@ -326,7 +331,10 @@ class NEARLCLIP(Classifier):
 
     def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
         """Fill the linear maps from the frozen features of the training studies, when the recipe says so."""
-        return {} if self.maps_head is None else self.maps_head.fit(self, manifest, progress)
+        maps = self.maps_head
+        if isinstance(maps, LabelMaps):
+            return maps.fit(self, manifest, self.settings.map_penalty, progress)
+        return {} if maps is None else maps.fit(self, manifest, progress)
 
     def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
         """The recipe's terms: classes of labelled images, and/or pairs of studies and reports."""

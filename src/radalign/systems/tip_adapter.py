@@ -2,7 +2,7 @@
 
     logits = 100 cos(f, sentence_c) + alpha * sum over shots of class c of exp(-beta (1 - cos(f, key)))
 
-    training shots ─ changed 10 times ─ frozen tower ─ mean ─> keys [N, E]     (Tip-Adapter-F trains the keys)
+    training shots ─ changed 10 times ─ frozen tower ─ mean ─> keys [N, F]     (Tip-Adapter-F trains the keys)
     validation shots ──> alpha and beta (and, in F, the epoch); the test images pick nothing
 
 A class that no shot showed has no votes and is decided by its sentence.
@@ -49,9 +49,9 @@ class TipAdapterSettings(Settings):
     betas: tuple[float, ...] = Field(
         (1.0, 3.0, 5.5, 10.0), min_length=1, description="Tried on validation studies."
     )
-    scale: float = Field(100.0, gt=0, description="Inverse temperature of the sentences (CLIP's own: 100).")
+    scale: float = Field(0.0, ge=0, description="Of the sentences; 0 = CLIP's 100, or 1 / 0.07 on a map.")
     map_penalty: float = Field(
-        1.0, gt=0, description="Ridge penalty of the map for encoders without a joint space."
+        0.1, gt=0, description="Ridge penalty of the map for encoders without a joint space."
     )
 
 
@@ -72,7 +72,7 @@ class TipAdapter(Classifier):
         self._make_cache(self.settings.shots)
 
     def _make_cache(self, shots: int) -> None:
-        keys = torch.zeros(shots, self.width, device=self.device)
+        keys = torch.zeros(shots, FrozenSpace.key_width_of(self), device=self.device)
         self.keys = nn.Parameter(keys, requires_grad=self.settings.train_keys)
         self.register_buffer("key_classes", torch.zeros(shots, dtype=torch.int64, device=self.device))
 
@@ -105,12 +105,12 @@ class TipAdapter(Classifier):
 
     @torch.no_grad()
     def _pass(self, studies: list[Study], manifest: Manifest, number: int, batch_size: int = 32) -> Tensor:
-        """Unit features of all shots, their images changed as this pass says: [N, E]."""
+        """Unit features of all shots, their images changed as this pass says: [N, F]."""
         rows = []
         for start in range(0, len(studies), batch_size):
             images = read_slots(studies[start : start + batch_size], manifest, self.recipe.data)
             changed = self._changed(images, [self.recipe.train.seed, number, start])
-            rows.append(self.encode_images(changed.to(self.device)).global_)
+            rows.append(self.space.both(self, changed.to(self.device))[1])
         return torch.cat(rows)
 
     def _changed(self, images: ImageBatch, seed: list[int]) -> ImageBatch:
@@ -132,16 +132,20 @@ class TipAdapter(Classifier):
         """Embed any texts with the frozen tower: global [B, E]."""
         return Embeddings(F.normalize(self.space.texts(self, texts), dim=-1))
 
+    def evidence(self, images: ImageBatch) -> Tensor:
+        """Joint features and key features side by side: [B, E + F]."""
+        return torch.cat(self.space.both(self, images), -1)
+
     def decide(self, evidence: Tensor) -> Tensor:
-        """Sentences and votes, with the chosen alpha and beta: [B, E] -> [B, C]."""
-        alpha, beta = self.chosen[0], self.chosen[1]
-        return self._sentences(evidence) + alpha * self._votes(evidence, beta)
+        """Sentences and votes, with the chosen alpha and beta: [B, E + F] -> [B, C]."""
+        z, own = evidence[:, : self.width], evidence[:, self.width :]
+        return self._sentences(z) + self.chosen[0] * self._votes(own, self.chosen[1])
 
     def _sentences(self, z: Tensor) -> Tensor:
-        return cosine_logits(self.settings.scale, z, self.class_texts())
+        return cosine_logits(self.settings.scale or self.space.scale, z, self.class_texts())
 
     def _votes(self, z: Tensor, beta: Tensor | float) -> Tensor:
-        """Votes of the cached shots for the classes of the present class set: [B, C]."""
+        """Votes of the cached shots for the classes of the present class set: z [B, F] -> [B, C]."""
         near = torch.exp(-beta * (1 - z.float() @ F.normalize(self.keys, dim=-1).T))  # [B, N]
         place = {name: i for i, name in enumerate(self.classes)}
         known = [place.get(name, -1) for name in self.settings.classes]
@@ -152,9 +156,9 @@ class TipAdapter(Classifier):
 
     def tune(self, evidence: Tensor, targets: Tensor) -> None:
         """Take the alpha and beta with the best accuracy (then loss) on validation studies."""
-        words, best = self._sentences(evidence), (-1.0, 0.0)
+        words, best = self._sentences(evidence[:, : self.width]), (-1.0, 0.0)
         for beta, alpha in product(self.settings.betas, self.settings.alphas):
-            logits = words + alpha * self._votes(evidence, beta)
+            logits = words + alpha * self._votes(evidence[:, self.width :], beta)
             accuracy = (logits.argmax(1) == targets).float().mean().item()
             rank = (accuracy, -F.cross_entropy(logits, targets).item())
             if rank > best:
@@ -164,7 +168,7 @@ class TipAdapter(Classifier):
     def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
         """Cross-entropy of the classes with the alpha and beta of the recipe."""
         with torch.no_grad():
-            z = self.encode_images(batch.images).global_
+            z, own = self.space.both(self, batch.images)
             words = self._sentences(z)
-        logits = words + self.settings.alpha * self._votes(z, self.settings.beta)
+        logits = words + self.settings.alpha * self._votes(own, self.settings.beta)
         return {"classification": F.cross_entropy(logits, targets_of(batch, len(self.classes)))}

@@ -104,8 +104,7 @@ def validate_classes(
     rows, targets = [], []
     for batch in batches:
         with precision():
-            z_img = system.encode_images(batch.images).global_
-            rows.append(system.evidence(batch.images, z_img).float())
+            rows.append(system.evidence(batch.images).float())
         targets.append(present_class(batch))
     evidence, target = torch.cat(rows), torch.cat(targets)
     with precision():

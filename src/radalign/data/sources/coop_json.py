@@ -1,7 +1,7 @@
 """A labelled image set with a split file in CoOp's form, as CoOp, MaPLe and BiomedCoOp share theirs.
 
     folder/
-      split*.json      {"train": [[relative path, label number, class name], ...], "val": [...], "test": [...]}
+      split*.json      {"train": [[relative path, label number, class name], ...], "val": ..., "test": ...}
       <images>         paths start from the folder or from one folder below it
 
 A study is one image; there are no patients and no reports. The number that the file gives a class is kept, so

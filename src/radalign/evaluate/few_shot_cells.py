@@ -1,0 +1,237 @@
+"""A table of methods x shots from systems that are trained for it: one cell per method, K, seed and data set.
+
+    method, K, seed, data set ── trained? ──no──> train (given by the caller) ─┐
+                                   └────yes───────────────────────────────────┴─ test split ─> test.json
+    all cells ──> mean and SD over seeds, interval over test studies, lists and their SHA-256
+
+A cell that is done is not done again; the same command goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radalign.data.examples import Part, chosen_classes, class_of, of_classes, part_of_classes
+from radalign.data.read_slots import has_view
+from radalign.evaluate.embeddings import EvaluationError, Progress
+from radalign.evaluate.few_shot import SEEDS, SHOTS
+from radalign.study import Manifest, Study
+
+FEW_SHOT, BASE_TO_NOVEL = "few-shot", "base-to-novel"
+BASE_SHOTS = (16,)
+
+TrainCell = Callable[[str, list[str], Manifest, Path], Mapping[str, Any]]
+"""Trains a recipe with overrides on a manifest into a folder, unless done; gives what `run.json` holds."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is to be trained and tested.
+
+    Args:
+        methods: Recipes.
+        data: Manifests with labels and a split.
+        out: Folder of all cells.
+        protocol: `few-shot` (all classes) or `base-to-novel` (trained on the first half of the classes).
+        shots: Numbers of studies per class.
+        seeds: Every seed draws other studies.
+        settings: Overrides for every method.
+    """
+
+    methods: tuple[str, ...]
+    data: tuple[Path, ...]
+    out: Path
+    protocol: str = FEW_SHOT
+    shots: tuple[int, ...] = SHOTS
+    seeds: tuple[int, ...] = SEEDS
+    settings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.protocol not in (FEW_SHOT, BASE_TO_NOVEL):
+            raise EvaluationError(
+                f"There is no protocol {self.protocol!r}; choose few-shot or base-to-novel."
+            )
+        names = [set_name(path) for path in self.data]
+        for what, values in (("a method", self.methods), ("data", names), ("a number of shots", self.shots),
+                             ("a seed", self.seeds)):  # fmt: skip
+            if not values or len(set(values)) != len(values):
+                raise EvaluationError(f"Name {what} at least once and none twice; got {list(values)}.")
+        if min(self.shots) < 1:
+            raise EvaluationError("The smallest number of shots is 1; leave 0 out.")
+
+
+def make_table(
+    methods: Sequence[str], data: Sequence[Path], out: Path, protocol: str, shots: str, seeds: str,
+    settings: Sequence[str],
+) -> Table:  # fmt: skip
+    """A table from what a command line gives; no shots take the protocol's own.
+
+    Raises:
+        EvaluationError: If a number is none, or something is missing or named twice.
+    """
+    own = BASE_SHOTS if protocol == BASE_TO_NOVEL else SHOTS
+    numbers = numbers_of(shots) if shots else own
+    return Table(tuple(methods), tuple(data), out, protocol, numbers, numbers_of(seeds), tuple(settings))
+
+
+def numbers_of(text: str) -> tuple[int, ...]:
+    """Whole numbers from text.
+
+    >>> numbers_of("1, 2,4")
+    (1, 2, 4)
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise EvaluationError(f"{text!r} are no whole numbers; write them as 1,2,4.") from error
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One trained system and what it decided.
+
+    Args:
+        method: The recipe's name.
+        data: The data set's name.
+        shots: K.
+        seed: Of the draw and of the training.
+        right: Per part of the test (`all`, or `base` and `novel`): 1 where the decision was right, in the
+            order of the test studies.
+        facts: Hash of the drawn list, number of drawn studies, trainable parameters, minutes, classes.
+    """
+
+    method: str
+    data: str
+    shots: int
+    seed: int
+    right: Mapping[str, NDArray[np.float64]]
+    facts: Mapping[str, Any]
+
+
+def set_name(path: Path) -> str:
+    """The name of a data set: the manifest's, or its folder's when it is called `manifest`.
+
+    >>> set_name(Path("covid/manifest.parquet")), set_name(Path("openi.parquet"))
+    ('covid', 'openi')
+    """
+    return path.parent.name if path.stem == "manifest" and path.parent.name else path.stem
+
+
+def run_cells(table: Table, train_cell: TrainCell, progress: Progress | None = None) -> list[Cell]:
+    """Train and test every cell that is not done.
+
+    Raises:
+        EvaluationError: If a test split is empty, or a recipe does not learn classes.
+    """
+    cells = []
+    for path in table.data:
+        manifest = Manifest.read(path)
+        for method in table.methods:
+            for shots in table.shots:
+                for seed in table.seeds:
+                    place = (
+                        table.out
+                        / set_name(path)
+                        / Path(method).name.removesuffix(".toml")
+                        / f"{table.protocol}-{shots}-seed{seed}"
+                    )
+                    overrides = _overrides(table, shots, seed)
+                    run = train_cell(method, overrides, manifest, place)
+                    cells.append(_tested(table, manifest, set_name(path), place, run, progress))
+    return cells
+
+
+def _overrides(table: Table, shots: int, seed: int) -> list[str]:
+    part = "base" if table.protocol == BASE_TO_NOVEL else "all"
+    own = [f"data.shots={shots}", f"train.seed={seed}", f'data.classes="{part}"']
+    return [*table.settings, *own]
+
+
+def _tested(
+    table: Table,
+    manifest: Manifest,
+    name: str,
+    place: Path,
+    run: Mapping[str, Any],
+    progress: Progress | None,
+) -> Cell:
+    path, made = place / "test.json", run["details"]
+    recipe = made["recipe"]
+    if not path.is_file():
+        found = decide_on_test(place, manifest, table.protocol, progress)
+        partial = path.with_suffix(".partial")
+        partial.write_text(
+            json.dumps({part: rows.tolist() for part, rows in found.items()}), encoding="utf-8"
+        )
+        partial.replace(path)
+    right = {part: np.array(rows) for part, rows in json.loads(path.read_text(encoding="utf-8")).items()}
+    facts = {
+        "list_sha256": made["data_sha256"],
+        "train_studies": made["studies"]["train"],
+        "trainable": made["parameters"]["total"]["trainable"],
+        "minutes": round(run["wall_s"] / 60, 2),
+        "classes": recipe["model"]["classes"],
+        "counts": _counts(table, manifest, recipe["data"]["labels"]),
+    }
+    return Cell(recipe["name"], name, recipe["data"]["shots"], recipe["train"]["seed"], right, facts)
+
+
+def _counts(table: Table, manifest: Manifest, labels: Sequence[str]) -> dict[str, int]:
+    """How many classes each part of the test has."""
+    names = chosen_classes(manifest.studies, labels)
+    return {part: len(part_of_classes(names, part)) for part in _parts(table.protocol)}
+
+
+def _parts(protocol: str) -> tuple[Part, ...]:
+    return ("base", "novel") if protocol == BASE_TO_NOVEL else ("all",)
+
+
+def decide_on_test(
+    place: Path, manifest: Manifest, protocol: str, progress: Progress | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """Decide on the whole test split with the system of a run; each part among its own classes.
+
+    Raises:
+        EvaluationError: If the system does not learn classes, or no test study shows one.
+    """
+    from radalign.systems.base import load
+    from radalign.systems.classifier import Classifier
+
+    system = load(place)
+    if not isinstance(system, Classifier) or not system.learns_from_labels:
+        raise EvaluationError(
+            f"{system.recipe.name} does not learn classes; name recipes such as nearl-few-shot."
+        )
+    data = system.recipe.data
+    names = chosen_classes(manifest.studies, data.labels)
+    found = {}
+    for part in _parts(protocol):
+        classes = part_of_classes(names, part)
+        studies = studies_of_test(manifest, classes, data)
+        system.set_classes(classes)
+        decided = system.classify_studies(studies, manifest, progress=progress).argmax(axis=1)
+        found[part] = (decided == np.array([class_of(s, classes) for s in studies])).astype(np.float64)
+    return found
+
+
+def studies_of_test(manifest: Manifest, classes: Sequence[str], data: Any) -> list[Study]:
+    """The test studies with an image and exactly one of the classes.
+
+    Raises:
+        EvaluationError: If there is none.
+    """
+    seen = (study for study in manifest.where(split="test") if has_view(study, manifest, data))
+    studies = of_classes(seen, classes)
+    if not studies:
+        raise EvaluationError(
+            f"No test study shows exactly one of {', '.join(classes)}; split the manifest with "
+            "`radalign data split`, or name other classes with --set data.labels=[...]."
+        )
+    return studies

@@ -1,0 +1,157 @@
+"""Cells to a result: K x method with mean and SD over seeds; base to novel with both harmonic means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from radalign.data.provenance import provenance
+from radalign.evaluate.comparison import Name, Number
+from radalign.evaluate.few_shot_cells import BASE_TO_NOVEL, Cell, Table
+from radalign.evaluate.plots import COLOURS
+from radalign.evaluate.protocols.base_to_novel import BASE, NOVEL, averages, harmonic
+from radalign.evaluate.protocols.few_shot import compared, over_sets
+from radalign.evaluate.protocols.protocol import Options
+from radalign.evaluate.results import Measure, Result
+from radalign.evaluate.statistic import average_of, mean_of
+from radalign.evaluate.tables import grid
+
+METRIC = {"all": "accuracy", "base": BASE, "novel": NOVEL}
+
+
+def few_shot_result(table: Table, cells: Sequence[Cell], resamples: int = 1000, seed: int = 0) -> Result:
+    """Mean over seeds with an interval over test studies, SD over seeds, and means over data sets.
+
+    Args:
+        table: What was asked for.
+        cells: All of its cells.
+        resamples: Bootstrap resamples of test studies.
+        seed: Of the bootstrap.
+    """
+    options = Options(resamples=resamples, seed=seed)
+    measures: list[Measure] = []
+    for name in dict.fromkeys(cell.data for cell in cells):
+        own = [cell for cell in cells if cell.data == name]
+        found = [m for part in own[0].right for m in _of_part(own, name, part, options)]
+        measures += found
+        if table.protocol == BASE_TO_NOVEL:
+            measures += harmonic([m for m in found if not m.metric.startswith("SD")], name)
+    means = averages(measures) if table.protocol == BASE_TO_NOVEL else over_sets(measures)
+    facts: dict[str, Any] = {
+        "shots": list(table.shots),
+        "seeds": list(table.seeds),
+        "cells": [_facts(c) for c in cells],
+    }
+    made = provenance() | {"seeds": {"bootstrap": seed}}
+    return Result(table.protocol, "strict", (*measures, *means), (), facts, made)
+
+
+def _of_part(cells: Sequence[Cell], name: str, part: str, options: Options) -> list[Measure]:
+    numbers: dict[tuple[str, str], dict[Name, Number]] = {}
+    spread: list[Measure] = []
+    classes = _classes_of(cells[0], part)
+    for method, shots in dict.fromkeys((cell.method, cell.shots) for cell in cells):
+        each = [mean_of(c.right[part]) for c in cells if (c.method, c.shots) == (method, shots)]
+        task = f"K = {shots}"
+        numbers[method, task] = {(METRIC[part], name): Number(average_of(each), 1 / classes)}
+        if len(each) > 1:
+            deviation = float(np.std([s.value for s in each], ddof=1))
+            spread.append(Measure(method, task, f"SD of {METRIC[part]}", deviation, n=len(each), group=name))
+    return compared(numbers, spread, len(cells[0].right[part]), options)[0]
+
+
+def _classes_of(cell: Cell, part: str) -> int:
+    counts: dict[str, int] = dict(cell.facts["counts"])
+    return counts[part]
+
+
+def _facts(cell: Cell) -> dict[str, Any]:
+    return {"method": cell.method, "data": cell.data, "shots": cell.shots, "seed": cell.seed, **cell.facts}
+
+
+def few_shot_markdown(result: Result) -> str:
+    """The page: a table per data set (and of means), methods as rows, K as columns; then what was drawn."""
+    sets = list(dict.fromkeys(m.group for m in result.measures if m.group))
+    parts = [f"# {result.protocol}", "", _how(result), ""]
+    for name in [*sets, *([""] if len(sets) > 1 else [])]:
+        parts += [f"## {name or 'Mean over the data sets'}", "", _table(result, name), ""]
+    rows = [
+        [c["data"], c["method"], str(c["shots"]), str(c["seed"]), str(c["train_studies"]),
+         f"{c['trainable']:,}", f"{c['minutes']:.1f}", c["list_sha256"][:16]]
+        for c in result.settings["cells"]
+    ]  # fmt: skip
+    head = ["data", "method", "K", "seed", "studies", "trainable", "minutes", "SHA-256 of the list"]
+    return "\n".join([*parts, "## What was drawn and trained", "", grid(head, rows), ""])
+
+
+def _how(result: Result) -> str:
+    seeds = ", ".join(map(str, result.settings["seeds"]))
+    return (
+        f"Top-1 accuracy in percent on the whole test split: mean ± SD over seeds {seeds} (each draws other "
+        "studies), in brackets the 95 % interval of the mean over test studies. Validation studies (at most "
+        "4 per class) pick the epoch and every setting; test studies pick nothing."
+    )
+
+
+def _table(result: Result, name: str) -> str:
+    rows = [m for m in result.measures if m.group == name and not m.metric.startswith("SD")]
+    spread = {(m.system, m.task, m.metric): m.value for m in result.measures if m.group == name}
+    metrics = list(dict.fromkeys(m.metric for m in rows))
+    columns = [(task, metric) for task in dict.fromkeys(m.task for m in rows) for metric in metrics]
+    cell = {(m.system, m.task, m.metric): m for m in rows}
+    lines = []
+    for method in dict.fromkeys(m.system for m in rows):
+        keys = [(method, *column) for column in columns]
+        lines.append([method, *(_written(cell[k], spread.get((k[0], k[1], f"SD of {k[2]}"))) for k in keys)])
+    chance = {(m.task, m.metric): m.chance for m in rows if m.chance is not None}
+    lines.append(["chance", *(f"{100 * chance[c]:.1f}" if c in chance else "" for c in columns)])
+    return grid(["method", *(t if metrics == ["accuracy"] else f"{m}, {t}" for t, m in columns)], lines)
+
+
+def _written(measure: Measure, deviation: float | None) -> str:
+    """A measure in percent.
+
+    >>> _written(Measure("a", "K = 1", "accuracy", 0.5, 0.4, 0.6), 0.02)
+    '50.0 ± 2.0 (40.0–60.0)'
+    """
+    text = f"{100 * measure.value:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
+    return (
+        text if measure.low is None else f"{text} ({100 * measure.low:.1f}–{100 * (measure.high or 0):.1f})"
+    )
+
+
+def write_few_shot(result: Result, folder: Path) -> list[Path]:
+    """Write `result.json`, `table.md` and, with several K, `curves.png`."""
+    files = [folder / f"{result.protocol}.json", folder / f"{result.protocol}.md"]
+    result.write(files[0])
+    files[1].write_text(few_shot_markdown(result), encoding="utf-8")
+    if len(result.settings["shots"]) > 1 and result.protocol != BASE_TO_NOVEL:
+        files.append(_curves(result, folder / f"{result.protocol}.png"))
+    return files
+
+
+def _curves(result: Result, path: Path) -> Path:
+    from matplotlib.figure import Figure
+
+    sets = list(dict.fromkeys(m.group for m in result.measures if m.group))
+    figure = Figure(figsize=(4.6 * len(sets), 3.6), dpi=120, layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(sets), squeeze=False)[0], sets, strict=True):
+        rows = [m for m in result.measures if m.group == name]
+        for method, colour in zip(result.systems, COLOURS * 9, strict=False):
+            points = {m.task: m for m in rows if m.system == method and m.metric == "accuracy"}
+            spread = {m.task: m.value for m in rows if m.system == method and m.metric.startswith("SD")}
+            shots = [int(task.removeprefix("K = ")) for task in points]
+            values, errors = (
+                [100 * m.value for m in points.values()],
+                [100 * spread.get(t, 0.0) for t in points],
+            )
+            axes.errorbar(shots, values, errors, fmt="o-", color=colour, label=method, capsize=3)
+        axes.axhline(100 * (rows[0].chance or 0.0), color="grey", linestyle=":")
+        axes.set(title=name, xlabel="studies per class", ylabel="accuracy, %", xscale="log")
+        axes.set_xticks(result.settings["shots"], [str(k) for k in result.settings["shots"]])
+        axes.legend(fontsize=8)
+    figure.savefig(path)
+    return path

@@ -1,0 +1,114 @@
+"""From a CoOp split file to a table of methods by shots, interrupted on the way; and base to novel."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from radalign.cli import build_app
+from radalign.evaluate import few_shot_cells
+from tests.few_labels import APART, CALM, CLIP, labelled_manifest
+
+SETTINGS = [part for setting in [*CLIP, *CALM, "train.epochs=1"] for part in ("--set", setting)]
+
+
+def radalign(*arguments):
+    done = CliRunner().invoke(build_app(), [str(a) for a in arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    path = tmp_path / "chest" / "manifest.parquet"
+    labelled_manifest(tmp_path / "chest", 6, 3, 4).write(path)
+    return path
+
+
+def table(manifest, out, *more):
+    return radalign(
+        "few-shot", "clip-adapter", "tip-adapter", "--data", manifest, "--out", out, *SETTINGS, *more
+    )
+
+
+def test_every_cell_is_trained_once_and_the_table_has_methods_by_shots(manifest, tmp_path, monkeypatch):
+    out = tmp_path / "table"
+    page = table(manifest, out, "--shots", "1", "--seeds", "1,2").stdout
+    assert "| method | K = 1 |" in page
+    assert "| chance | 33.3 |" in page
+    result = json.loads((out / "few-shot.json").read_text())
+    cells = result["settings"]["cells"]
+    assert [(c["method"], c["shots"], c["seed"]) for c in cells] == [
+        (m, k, s) for m in ("clip-adapter", "tip-adapter") for k in (1,) for s in (1, 2)
+    ]
+    lists = {(c["shots"], c["seed"]): c["list_sha256"] for c in cells}
+    assert len(set(lists.values())) == 2  # every K and seed has a list of its own, the same for both methods
+    for m in ("clip-adapter", "tip-adapter"):
+        for k in (1,):
+            rights = [
+                np.mean(
+                    json.loads((out / "chest" / m / f"few-shot-{k}-seed{s}" / "test.json").read_text())["all"]
+                )
+                for s in (1, 2)
+            ]
+            found = {x["metric"]: x["value"] for x in result["measures"]
+                     if (x["system"], x["task"], x["group"]) == (m, f"K = {k}", "chest")}  # fmt: skip
+            assert found["accuracy"] == pytest.approx(np.mean(rights))
+            assert found["SD of accuracy"] == pytest.approx(np.std(rights, ddof=1))
+
+    def refuse(*arguments):
+        raise AssertionError("a finished cell was tested again")
+
+    monkeypatch.setattr(few_shot_cells, "decide_on_test", refuse)
+    assert table(manifest, out, "--shots", "1", "--seeds", "1,2").stdout == page
+    with pytest.raises(ValueError, match=r"was trained with train.lr = .*choose another --out"):
+        table(manifest, out, "--shots", "1", "--seeds", "1", "--set", "train.lr=0.5")
+
+
+def test_base_to_novel_names_both_ways_to_average(manifest, tmp_path):
+    other = tmp_path / "second" / "manifest.parquet"
+    labelled_manifest(tmp_path / "second", 5, 3, 3).write(other)
+    out = tmp_path / "table"
+    how = ("--protocol", "base-to-novel", "--shots", "2", "--seeds", "1", "--data", other)
+    table(manifest, out, *how, methods=["clip-adapter"])
+    result = json.loads((out / "base-to-novel.json").read_text())
+    value = {
+        (m["metric"], m["group"]): m["value"] for m in result["measures"] if m["system"] == "clip-adapter"
+    }
+    base, novel = ([value[f"{side} accuracy", s] for s in ("chest", "second")] for side in ("base", "novel"))
+    assert novel == [1.0, 1.0]  # a single novel class is always right
+    harmonic = [2 * b * n / (b + n) if b + n else 0 for b, n in zip(base, novel, strict=True)]
+    assert value["mean of HM", ""] == pytest.approx(np.mean(harmonic))
+    b, n = np.mean(base), np.mean(novel)
+    assert value["HM of means", ""] == pytest.approx(2 * b * n / (b + n) if b + n else 0)
+
+
+def test_a_split_file_becomes_a_manifest_trains_offline_and_is_evaluated(tmp_path):
+    folder = tmp_path / "covid"
+    lists: dict[str, list] = {"train": [], "val": [], "test": []}
+    rng = np.random.default_rng(0)
+    for part in lists:
+        for label, name in enumerate(["Normal", "COVID"]):
+            for i in range(4):
+                path = f"{name}/{part}{i}.png"
+                (folder / name).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(rng.integers(0, 255, (40, 40)).astype(np.uint8)).save(folder / path)
+                lists[part].append([path, label, name])
+    Path(folder / "split_zhou.json").write_text(json.dumps(lists))
+    radalign("data", "import", "coop-json", folder, "--out", folder / "manifest.parquet", "--workers", "1")
+    sets = [part for setting in [*APART, *CALM, "data.shots=2"] for part in ("--set", setting)]
+    run = tmp_path / "run"
+    radalign("train", "nearl-offline", "--data", folder / "manifest.parquet", "--out", run, "--json", *sets)
+    done = radalign(
+        "evaluate", run, "--data", folder / "manifest.parquet", "--task", "few-shot", "--resamples", 20
+    )
+    assert "as trained" in done.stdout
+    assert json.loads((run / "run.json").read_text())["details"]["recipe"]["model"]["classes"] == [
+        "Normal",
+        "COVID",
+    ]
