@@ -93,17 +93,29 @@ def with_parents(found: Mapping[str, Assertion], lexicon: Lexicon) -> dict[str, 
 
 @lru_cache(maxsize=1 << 15)
 def _remembered(sentence: str) -> tuple[Assertion, ...]:
-    return _read(sentence, default_lexicon())
+    return _remembered_events(tuple(match(words_of(sentence), default_lexicon().tree)))
 
 
 def _read(sentence: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
     events = match(words_of(sentence), lexicon.tree)
-    while events and events[-1][0] == "T":
-        events.pop()
-    kinds = {kind for kind, _ in events}
+    return read_events(tuple(events), lexicon)
+
+
+@lru_cache(maxsize=1 << 15)
+def _remembered_events(events: tuple[Event, ...]) -> tuple[Assertion, ...]:
+    """Few events make many sentences: places, sizes and other words of no phrase are gone by now."""
+    return read_events(events, default_lexicon())
+
+
+def read_events(events: tuple[Event, ...], lexicon: Lexicon) -> tuple[Assertion, ...]:
+    """The assertions of one sentence's events."""
+    left = list(events)
+    while left and left[-1][0] == "T":
+        left.pop()
+    kinds = {kind for kind, _ in left}
     if not kinds & {"F", "A"}:
         return ()
-    parts = clauses(events) if kinds & {"T", ":", "", "R"} else [events]
+    parts = clauses(left) if kinds & {"T", ":", "", "R"} else [left]
     found = [a for clause in parts for a in _read_clause(clause, lexicon)]
     return (
         tuple(_merge(found).values())

@@ -87,23 +87,24 @@ def words_of(text: str) -> list[str]:
     >>> words_of("No air-space opacities; 2.5 cm.")
     ['no', 'air', 'space', 'opacity', ';', 'cm', '.']
     """
-    known = _SINGULAR.get
-    return [known(word) or _singular(word) for word in _WORDS.findall(text.lower())]
+    return list(map(_SINGULAR.__getitem__, _WORDS.findall(text.lower())))
 
 
-_SINGULAR: dict[str, str] = dict(_IRREGULAR)
+class _Singulars(dict[str, str]):
+    """Word -> singular, remembered (few words make all reports; it is emptied when it grows large)."""
+
+    def __missing__(self, word: str) -> str:
+        single = word
+        if len(word) > 3 and word.endswith("s") and not word.endswith(_KEPT_ENDINGS):
+            single = word[:-3] + "y" if word.endswith("ies") else word[:-1]
+        if len(self) > 50_000:
+            self.clear()
+            self.update(_IRREGULAR)
+        self[word] = single
+        return single
 
 
-def _singular(word: str) -> str:
-    """The singular, remembered (few words make all reports; the memory is emptied when it grows large)."""
-    single = word
-    if len(word) > 3 and word.endswith("s") and not word.endswith(_KEPT_ENDINGS):
-        single = word[:-3] + "y" if word.endswith("ies") else word[:-1]
-    if len(_SINGULAR) > 50_000:
-        _SINGULAR.clear()
-        _SINGULAR.update(_IRREGULAR)
-    _SINGULAR[word] = single
-    return single
+_SINGULAR = _Singulars(_IRREGULAR)
 
 
 def match(words: list[str], tree: Mapping[str, Any]) -> list[Event]:

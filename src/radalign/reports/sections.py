@@ -10,7 +10,8 @@ Nothing here judges what a section says; `assertions.py` does.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from radalign.reports.headings import ALONE, EXAM_WORDS, HEADINGS, MASTHEADS
 from radalign.reports.sentences import split_sentences
@@ -18,6 +19,8 @@ from radalign.study import Report
 
 _TITLE = re.compile(r"[ \t]*([A-Z][A-Z0-9 ,./()&_:-]{2,70}?):(?=\s|$)")
 _LONGEST_ALONE = 45
+_LONGEST_ALONE_LINE = 120  # with marks and white space around it
+_LONGEST_MASTHEAD = 1000
 _GAP = re.compile(r"\s+")
 _EMPHASIS = re.compile(r"[*]*")
 _TRIM = " \t*#_[]()-.,"
@@ -28,8 +31,7 @@ _SHORT = frozenset({"indication", "comparison", "technique", "examination", "pre
 _BODY = ("findings", "impression")
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """One section as it stands in the text.
 
     Args:
@@ -52,13 +54,12 @@ def split_sections(text: str) -> tuple[Section, ...]:
     [('comparison', 'None.'), ('findings', 'LUNGS: Well aerated.')]
     """
     marks = _headings(text)
-    starts = [(0, 0, "preamble", ""), *marks]
     ends = [*(mark[0] for mark in marks), len(text)]
-    sections = (
-        Section(name, heading, text[body:end])
-        for (_, body, name, heading), end in zip(starts, ends, strict=True)
-    )
-    return tuple(s for s in sections if s.name != "preamble" or s.text.strip())
+    first = text[: ends[0]]
+    sections = [] if not first or first.isspace() else [Section("preamble", "", first)]
+    for (_, body, name, heading), end in zip(marks, ends[1:], strict=True):
+        sections.append(Section(name, heading, text[body:end]))
+    return tuple(sections)
 
 
 def parse_report(text: str, addenda: str = "append", keep_text: bool = False) -> Report:
@@ -119,9 +120,10 @@ def _headings(text: str) -> list[tuple[int, int, str, str]]:
     start = 0
     for line in text.split("\n"):
         end = start + len(line)
-        mark = _on_own_line(line, start, end) if line and not line.isspace() else None
-        if mark and not any(start < place <= end for place in taken):
-            found.append(mark)
+        if len(line) <= _LONGEST_ALONE_LINE or line.lstrip(_TRIM)[:3].isupper():
+            mark = _on_own_line(line, start, end)
+            if mark and not any(start < place <= end for place in taken):
+                found.append(mark)
         start = end + 1
     return sorted(found) if len(found) > len(taken) else found
 
@@ -129,15 +131,22 @@ def _headings(text: str) -> list[tuple[int, int, str, str]]:
 def _on_own_line(line: str, start: int, end: int) -> tuple[int, int, str, str] | None:
     """A heading without a colon alone on its line, or an examination's title in capitals before a colon."""
     written = line.strip(_TRIM)
+    if not written:
+        return None
     if len(written) <= _LONGEST_ALONE and ":" not in written:
         name = HEADINGS.get(_key(written)) if written.isupper() or _key(written) in ALONE else None
         return (start, end, name, written) if name else None
     if not written[:3].isupper():
         return None
     title = _TITLE.match(line)
-    if title and EXAM_WORDS & set(re.findall(r"[A-Z-]+", title.group(1))):
+    if title and _names_examination(title.group(1)):
         return start, start + title.end(), "prose", title.group(1).strip()
     return None
+
+
+@lru_cache(maxsize=4096)
+def _names_examination(title: str) -> bool:
+    return not EXAM_WORDS.isdisjoint(re.findall(r"[A-Z-]+", title))
 
 
 def _before_colons(text: str) -> list[tuple[int, int, str, str]]:
@@ -189,6 +198,11 @@ def _with_prose(sections: tuple[Section, ...]) -> list[Section]:
 
 def _is_masthead(paragraph: str) -> bool:
     """Whether a paragraph is only a title: "FINAL REPORT", "PA AND LATERAL CHEST, ___"."""
+    return len(paragraph) <= _LONGEST_MASTHEAD and _is_title(paragraph)
+
+
+@lru_cache(maxsize=4096)
+def _is_title(paragraph: str) -> bool:
     words = re.findall(r"[A-Za-z-]+", paragraph)
     if not words or _key(paragraph) in MASTHEADS:
         return True

@@ -15,7 +15,7 @@ _SOFT = frozenset({
     "hx", "dx", "tx", "pt", "incl",
 })  # fmt: skip
 _BLOCK = re.compile(r"\n[ \t]*\n|\n(?=[ \t]*(?:[-*•·–]|\(?\d{1,2}[.)])[ \t]+\S)")
-_END = re.compile(r"(?<=[.!?]) +|(?<=[.!?][\"'”’)\]*]) +")
+_END = re.compile(r"[.!?][\"'”’)\]*]? +")
 _BULLET = re.compile(r"^(?:(?:[-*•·–]|\(?\d{1,2}[.)]) +)+(?=\S)")
 _NUMBER = re.compile(r"(?:^|(?<=\s))\(?(\d{1,2})[.)]\s+(?=[^\W\d_])")
 _LONGEST = 1 + max(map(len, _TITLES | _SOFT))
@@ -52,14 +52,14 @@ def split_sentences(text: str) -> list[str]:
 def _pieces(text: str) -> list[str]:
     """Cut at every closing mark, then join again where the mark closed no sentence."""
     pieces: list[str] = []
-    held = ""
-    parts = _END.split(text)
-    for part, following in zip(parts, [*parts[1:], ""], strict=True):
-        held = f"{held} {part}" if held else part
-        if not following or _ends_sentence(part, following[0]):
-            pieces.append(held)
-            held = ""
-    return pieces
+    start = begun = 0
+    for mark in _END.finditer(text):
+        end = mark.end()
+        if end == len(text) or _ends_sentence(text[begun:end].rstrip(" "), text[end]):
+            pieces.append(text[start:end].rstrip(" "))
+            start = end
+        begun = end
+    return [*pieces, text[start:]] if start < len(text) or not pieces else pieces
 
 
 def _ends_sentence(piece: str, following: str) -> bool:
