@@ -22,6 +22,7 @@ from radalign.evaluate.protocols import PROTOCOLS, find_protocol
 from radalign.evaluate.protocols.protocol import Options
 from radalign.evaluate.provenance import Stopwatch, data_sha256, provenance
 from radalign.evaluate.results import Result
+from radalign.evaluate.subgroup_figure import subgroup_plot
 from radalign.evaluate.tables import markdown
 from radalign.evaluate.tasks import TASKS, chosen_split
 from radalign.evaluate.unadapted import unadapted
@@ -90,6 +91,9 @@ def write_result(result: Result, folder: str | Path) -> dict[str, Path]:
     for name, draw in FIGURES.items():
         if result.curves.get(name):
             files[f"{name}.png"] = draw(result.curves[name], folder / f"{name}.png")
+    subgroups = subgroup_plot(result, folder / "subgroups.png")
+    if subgroups is not None:
+        files["subgroups.png"] = subgroups
     return files
 
 
@@ -102,4 +106,7 @@ def _systems(plan: Plan) -> dict[str, Any]:
         other = unadapted(first) if baseline == UNADAPTED else load(baseline, plan.device)
         name = UNADAPTED if baseline == UNADAPTED else other.recipe.name
         systems[name if name not in systems else f"{name} ({Path(baseline).name})"] = other
+    for system in systems.values():
+        if plan.allow_transductive and hasattr(system, "allow_transductive"):
+            system.allow_transductive = True
     return systems

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from radalign.evaluate.embeddings import StudyEmbeddings
 from radalign.evaluate.findings import Prompted
 from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.retrieval import RetrievalSettings, evaluate_retrieval
+from radalign.evaluate.subgroup_figure import subgroup_plot
 from radalign.evaluate.subgroups import study_groups, subgroups, view_group
 from radalign.evaluate.zero_shot import ZeroShotSettings, evaluate_zero_shot
 from radalign.study import Study, View
@@ -57,6 +61,17 @@ def test_zero_shot_by_sex_equals_auc_of_each_half():
     for value in ("F", "M"):
         want = roc_auc_score(truth[sex == value], scores[sex == value])
         assert by["mean AUC", f"sex: {value}"] == pytest.approx(want)
+
+
+def test_the_figure_is_drawn_where_there_are_subgroups(tmp_path):
+    shown = evaluate_retrieval({"a": studies(), "b": studies()}, RetrievalSettings(resamples=20))
+    path = subgroup_plot(shown, tmp_path / "subgroups.png")
+    with Image.open(path) as figure:
+        assert figure.size[0] > 1000  # two panels: image to text and text to image
+    bare = replace(studies(), groups={})
+    hidden = evaluate_retrieval({"a": bare}, RetrievalSettings(resamples=20))
+    assert subgroup_plot(hidden, tmp_path / "none.png") is None
+    assert not (tmp_path / "none.png").exists()
 
 
 def test_groups_are_read_from_the_studies():
