@@ -15,6 +15,7 @@ The defects of the public implementation are mended by default; `official_*` set
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any, ClassVar, Literal
 
@@ -45,7 +46,9 @@ from radalign.systems.masked_record import (
 )
 from radalign.systems.recipe import Recipe
 from radalign.systems.warm_start import WarmMaps
+from radalign.weights import extras
 
+_LOG = logging.getLogger(__name__)
 LOG_SCALE_START = math.log(1 / 0.07)
 LOG_SCALE_MOST = math.log(100)
 
@@ -56,12 +59,17 @@ class ALTASettings(MaskedRecordSettings):
     adapter_ratio: float = Field(0.25, gt=0, le=1, description="Bottleneck width as a share of the tower's.")
     embedding_width: int = Field(128, ge=2, description="Width of the joint space.")
     mask_ratio: float = Field(0.75, ge=0, lt=1, description="Share of patches dropped per view in training.")
-    freeze_decoder: bool = Field(False, description="Freeze the decoder's blocks, if pretrained (A13).")
+    freeze_decoder: bool | Literal["auto"] = Field(
+        "auto", description="Freeze the decoder's blocks; `auto`: if they came with the backbone (A13)."
+    )
     text_pool: Literal["cls", "mean"] = Field("cls", description="The text's global token: CLS or the mean.")
     fusion: Literal["mean", "attention"] = Field("mean", description="How a study's views become one (A16).")
     local_aggregation: Aggregation = Field("sum", description="How word scores add up.")
     warm_start: Literal["none", "cca"] = Field(
         "none", description="`cca`: heads start from the canonical correlation of the frozen features."
+    )
+    inference_views: Literal["all", "frontal"] = Field(
+        "all", description="At inference: every view, or the current frontal alone, as published (A14)."
     )
     official_missing: bool = Field(
         False, description="Count missing views: encode a token of zeros, keep it in means and patches (A3)."
@@ -100,17 +108,30 @@ class ALTA(System):
         self.image_local_head = ProjectionHead(d_img, s.embedding_width)
         self.text_global_head = ProjectionHead(d_txt, s.embedding_width)
         self.text_local_head = ProjectionHead(d_txt, s.embedding_width)
-        self.text_local_head.load_state_dict(self.text_global_head.state_dict())
         self.log_scales = nn.Parameter(torch.full((4,), LOG_SCALE_START))  # global; local: patch, word, logit
         self.fusion_head = AttentionFusion(d_img) if s.fusion == "attention" else None
         self.image_to_text = nn.Linear(d_img, d_txt)
         self.word_head = WordHead(d_txt, self.text.config.vocabulary)
         patch = self.vision.patch_px * s.target_scale
         self.decoder = ImageDecoder(d_img, self.grid, patch, s.decoder_depth, s.decoder_heads)
+        self.begun_with = self._begin_with_published(recipe)
         self.maps_head = WarmMaps(self, len(recipe.data.slots)) if s.warm_start == "cca" else None
         if self.maps_head is not None:
             self.maps_head.silence(self.image_global_head, self.text_global_head)
         self._choose_what_trains()
+
+    def _begin_with_published(self, recipe: Recipe) -> frozenset[str]:
+        """Parts that came with the backbones: MRM's decoder, CXR-BERT's heads; the local head is a copy."""
+        heads = extras.heads_of(recipe.backbones.text)
+        published = {
+            "decoder": (self.decoder, extras.decoder_of(recipe.backbones.vision)),
+            "text_global_head": (self.text_global_head, heads["projection"]),
+            "word_head": (self.word_head, heads["words"]),
+        }
+        begun = {name for name, (part, tensors) in published.items() if extras.begin_with(part, tensors)}
+        self.text_local_head.load_state_dict(self.text_global_head.state_dict())
+        _LOG.info("ALTA begins with published parts: %s", ", ".join(sorted(begun)) or "none")
+        return frozenset(begun)
 
     def _choose_what_trains(self) -> None:
         """Adapters, heads, embeddings and every LayerNorm train; the rest of the backbones stays frozen."""
@@ -119,7 +140,8 @@ class ALTA(System):
             if isinstance(module, nn.LayerNorm):
                 module.requires_grad_(True)
         self.vision.cls.requires_grad_(True)
-        for block in self.decoder.transformer.blocks if s.freeze_decoder else ():
+        freeze = "decoder" in self.begun_with if s.freeze_decoder == "auto" else s.freeze_decoder
+        for block in self.decoder.transformer.blocks if freeze else ():
             for layer in (block.qkv, block.out, block.up, block.down):
                 layer.requires_grad_(False)
         if s.official_frozen:
@@ -143,6 +165,11 @@ class ALTA(System):
         z, local, mask = self._project_images(seen)
         return Embeddings(F.normalize(z.float(), dim=-1), F.normalize(local.float(), dim=-1), mask)
 
+    def text_points(self, texts: TextBatch) -> Tensor:
+        """The global head's output for texts, not at unit length: [B, E]."""
+        mask = texts.attention_mask
+        return self._project_texts(self.text(texts.input_ids, mask), mask)[0]
+
     def encode_texts(self, texts: TextBatch) -> Embeddings:
         """Embed texts: global [B, E]; local [B, L - 1, E] over the tokens after CLS."""
         tokens = self.text(texts.input_ids, texts.attention_mask)
@@ -151,7 +178,7 @@ class ALTA(System):
 
     def _see(self, images: ImageBatch) -> Seen:
         """Encode the present views, or all slots when missing ones count."""
-        counted = torch.ones_like(images.view_mask) if self.settings.official_missing else images.view_mask
+        counted = self._counted(images.view_mask)
         size = self.recipe.data.size_px // self._reconstruction_scale()
         views = shrink(images.images[counted], size)[:, None]  # [N, 1, h, w]
         p = self.vision.patch_px
@@ -159,6 +186,16 @@ class ALTA(System):
         keep = random_keep(len(views), grid[0] * grid[1], self._mask_ratio()).to(views.device)
         patches = self.vision.embed_patches(views, keep)
         return self.see_patches(patches, keep, grid, counted, images.view_mask)
+
+    def _counted(self, present: Tensor) -> Tensor:
+        """The slots that are encoded: bool [B, V] -> bool [B, V]."""
+        slots, s = self.recipe.data.slots, self.settings
+        counted = torch.ones_like(present) if s.official_missing else present
+        if self.training or s.inference_views == "all" or "current_frontal" not in slots:
+            return counted
+        frontal = torch.zeros_like(present)
+        frontal[:, slots.index("current_frontal")] = True
+        return torch.where((present & frontal).any(1, keepdim=True), frontal, counted)
 
     def see_patches(
         self, patches: Tensor, keep: Tensor, grid: tuple[int, int], counted: Tensor, present: Tensor

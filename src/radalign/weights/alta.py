@@ -88,7 +88,7 @@ def sizes(published: Published, config: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         Tables `vision` and `text` for random encoders of the right shape, `size_px`, `embedding_width`,
-        `adapter_ratio`, `decoder_depth`.
+        `adapter_ratio`, `decoder_depth`, and `grid_px`, the image side that the positions were made for.
     """
     patch = published["patch_embed.proj.weight"]
     width_v, patch_px = patch.shape[0], patch.shape[-1]
@@ -109,10 +109,31 @@ def sizes(published: Published, config: Mapping[str, Any]) -> dict[str, Any]:
         "segments": len(published.get(f"{TEXT}bert.embeddings.token_type_embeddings.weight", ())),
     }  # fmt: skip
     return {
-        "vision": vision, "text": text, "image_px": image_px,
+        "vision": vision, "text": text, "image_px": image_px, "grid_px": grid * patch_px,
         "embedding_width": published["projection_head.dense_to_output.weight"].shape[0],
         "adapter_ratio": published["blocks.0.attn_adapter.D_fc1.weight"].shape[0] / width_v,
         "decoder_depth": block_count(published, "decoder_blocks."),
+    }  # fmt: skip
+
+
+def sources(published: Published) -> dict[str, tuple[str, ...]]:
+    """Our name in the system -> the published name(s) it is made of."""
+    depths = block_count(published, "blocks."), block_count(published, f"{TEXT}bert.encoder.layer.")
+    names = table(*depths, block_count(published, "decoder_blocks."))
+    return {
+        "log_scales": _SCALES,
+        **{ours: (theirs,) if isinstance(theirs, str) else theirs for ours, theirs in names.items()},
+    }
+
+
+def sizes_by_key(sizes: Mapping[str, Any]) -> dict[str, float]:
+    """What `sizes` read from shapes, by the keys of a `--config` file."""
+    vision, text = sizes["vision"], sizes["text"]
+    return {
+        "patch_size": vision["patch_px"], "vision_dim": vision["width"], "vision_depth": vision["depth"],
+        "text_dim": text["width"], "text_depth": text["depth"], "vocab_size": text["vocabulary"],
+        "projection_dim": sizes["embedding_width"], "adapter_ratio": sizes["adapter_ratio"],
+        "image_size": sizes["grid_px"],
     }  # fmt: skip
 
 
