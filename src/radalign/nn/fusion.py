@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 from radalign.nn.packing import Packed
@@ -18,7 +21,6 @@ def mean_over_views(rows: Tensor, present: Tensor) -> Tensor:
     Returns:
         [B, D]; zero for a study without views.
 
-    >>> import torch
     >>> present = torch.tensor([[True, True], [False, True]])
     >>> mean_over_views(torch.tensor([[1.0], [3.0], [5.0]]), present).tolist()
     [[2.0], [5.0]]
@@ -33,6 +35,44 @@ def spread_over_slots(rows: Tensor, present: Tensor) -> Tensor:
     out = rows.new_zeros(*present.shape, *rows.shape[1:])
     out[present] = rows
     return out
+
+
+def masked_mean(rows: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the present rows: [B, N, E], bool [B, N] -> [B, E]; zero where there is none.
+
+    >>> masked_mean(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])).tolist()
+    [[2.0]]
+    """
+    return (rows * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+
+
+class SlotEmbedding(nn.Module):
+    """What tells views and times apart: a vector per view type plus one per time, both zero at the start.
+
+    Args:
+        slots: The model's inputs in order, such as `prior_lateral`.
+        width: D.
+
+    References:
+        ALTA, arXiv:2506.08990 (temporal-multiview embeddings).
+    """
+
+    lateral: Tensor
+    prior: Tensor
+
+    def __init__(self, slots: Sequence[str], width: int) -> None:
+        super().__init__()
+        self.view = nn.Parameter(torch.zeros(2, width))  # frontal, lateral
+        self.time = nn.Parameter(torch.zeros(2, width))  # current, prior
+        lateral = torch.tensor([int(slot.endswith("lateral")) for slot in slots])
+        prior = torch.tensor([int(slot.startswith("prior")) for slot in slots])
+        self.register_buffer("lateral", lateral, persistent=False)
+        self.register_buffer("prior", prior, persistent=False)
+
+    def forward(self, present: Tensor) -> Tensor:
+        """The vectors of the present views: bool [B, V] -> [N, D]."""
+        slot = present.nonzero()[:, 1]  # [N]
+        return self.view[self.lateral[slot]] + self.time[self.prior[slot]]
 
 
 class AttentionFusion(nn.Module):

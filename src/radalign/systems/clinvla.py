@@ -9,13 +9,16 @@
 
 Global = mean of the CLS of the present views, against the text's pooled token. Local = kept patches against
 words.
+`temporal` adds the priors' slots, with view and time embeddings; clinvla_reconstruction.py is the optional
+head of masked modelling.
 References: Front. Physiol. 16:1661960 (doi:10.3389/fphys.2025.1661960); MAD-X, Pfeiffer et al., EMNLP 2020.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,26 +27,29 @@ from torch import Tensor, nn
 
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.nn.adapters import InvertibleAdapter, StackedAdapter
-from radalign.nn.fusion import mean_over_views, spread_over_slots
+from radalign.nn.fusion import SlotEmbedding, masked_mean, mean_over_views, spread_over_slots
 from radalign.nn.heads import ProjectionHead
 from radalign.nn.masking import foreground_keep, random_keep
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather, gather_embeddings
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
 from radalign.objectives.published import Pairing, global_attraction, local_attraction, variance_hinge
+from radalign.reports.truncate import truncate
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
-from radalign.systems.recipe import Recipe
+from radalign.systems.clinvla_reconstruction import ClinVLAReconstruction
+from radalign.systems.masked_record import MaskedRecordSettings, shrink
+from radalign.systems.recipe import Recipe, RecipeError
 from radalign.systems.warm_start import ImageFeatures, TextFeatures, WarmMaps
 
 LOG_SCALE_MOST = math.log(100)
 
 
-class ClinVLASettings(Settings):
+class ClinVLASettings(MaskedRecordSettings):
     """ClinVLA's `[model]` section; (R..) and (I..) number requirements and decisions in ARCHITECTURE.md."""
 
     adapter_hidden: int = Field(
-        64, ge=1, description="Bottleneck width d of language and task adapters (R16)."
+        64, ge=0, description="Bottleneck width d of language and task adapters; 0 = neither (R16)."
     )
     invertible: bool = Field(True, description="Invertible adapter after the embeddings (R14).")
     language: bool = Field(True, description="Language adapter in every layer (R16).")
@@ -59,6 +65,12 @@ class ClinVLASettings(Settings):
     )
     mask: Literal["random", "foreground"] = Field(
         "random", description="How the kept patches are drawn (I6)."
+    )
+    temporal: bool = Field(
+        False, description="Add the prior's slot to every current one in data.slots (R1, I3)."
+    )
+    whole_sentences: bool = Field(
+        True, description="A report that is too long ends with a whole sentence (R11)."
     )
     embedding_width: int = Field(128, ge=2, description="Width of the joint space (R18).")
     text_pool: Literal["cls", "mean"] = Field(
@@ -104,21 +116,26 @@ class ClinVLA(System):
         "global_attraction",
         "local_attraction",
         "variance",
+        "image_reconstruction",
+        "masked_language",
     )
     settings: ClinVLASettings
 
     def __init__(self, recipe: Recipe) -> None:
-        super().__init__(recipe)
-        s = self.settings
+        super().__init__(_with_priors(recipe))
+        s, slots = self.settings, self.recipe.data.slots
         for encoder in (self.vision, self.text):
             encoder.embedding_adapter = (
                 InvertibleAdapter(encoder.width, s.adapter_init) if s.invertible else None
             )
             for block in encoder.transformer.blocks:
-                if s.language or s.task:
+                if s.adapter_hidden and (s.language or s.task):
                     block.output_adapter = StackedAdapter(
                         encoder.width, s.adapter_hidden, s.language, s.task, s.adapter_init
                     )
+        self.slot_embedding: SlotEmbedding | None = None
+        if any(slot.startswith("prior") for slot in slots):
+            self.slot_embedding = SlotEmbedding(slots, self.vision.width)
         d_img = self.vision.width * (2 if s.image_pool == "cls+patches" else 1)
         self.image_global_head = ProjectionHead(d_img, s.embedding_width)
         self.image_local_head = ProjectionHead(self.vision.width, s.embedding_width)
@@ -129,21 +146,34 @@ class ClinVLA(System):
         )  # global; local: patch, word, logit
         self.maps_head = None
         if s.warm_start == "cca":
-            self.maps_head = WarmMaps(self, len(recipe.data.slots), s.warm_folds, s.train_maps)
+            self.maps_head = WarmMaps(self, len(slots), s.warm_folds, s.train_maps)
             self.maps_head.silence(self.image_global_head, self.text_global_head)
+        self.reconstruction_head = self._reconstruction()
         self._choose_what_trains()
+
+    def _reconstruction(self) -> ClinVLAReconstruction | None:
+        """The head of masked modelling, when an objective asks for it (I4)."""
+        if not self.weight("image_reconstruction") and not self.weight("masked_language"):
+            return None
+        if self.weight("image_reconstruction") and not self.settings.mask_ratio:
+            raise RecipeError(
+                "objectives.image_reconstruction rebuilds dropped patches; set model.mask_ratio above 0."
+            )
+        return ClinVLAReconstruction(self, self.settings, self._encoder_px() // self.vision.patch_px)
 
     def _choose_what_trains(self) -> None:
         """Adapters, and the heads and scales that an objective of the recipe reaches; see also `stage`."""
         s, frozen_heads = self.settings, self.maps_head is not None and not self.settings.train_heads
         for head in (self.image_global_head, self.text_global_head):
-            head.requires_grad_(not frozen_heads)
+            head.requires_grad_(self._has_global() and not frozen_heads)
         has_local = bool(self.weight("local_contrastive") or self.weight("local_attraction"))
         for head in (self.image_local_head, self.text_local_head):
             head.requires_grad_(has_local)
         self.log_scales.requires_grad_(
             bool(self.weight("global_contrastive") or self.weight("local_contrastive"))
         )
+        if self.reconstruction_head is not None and self.reconstruction_head.decoder is not None:
+            self.reconstruction_head.decoder.position.requires_grad_(False)
         if s.train_backbones:
             self.vision.requires_grad_(True)
             self.text.requires_grad_(True)
@@ -151,6 +181,10 @@ class ClinVLA(System):
             for name, parameter in self.named_parameters():
                 kept = ".task." in name or "_head." in name
                 parameter.requires_grad_(parameter.requires_grad and kept)
+
+    def _has_global(self) -> bool:
+        """Whether an objective trains the global heads; if none does, mean patch and word stand for them."""
+        return any(self.weight(name) for name in ("global_contrastive", "global_attraction", "variance"))
 
     def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
         """Fill the linear maps from the frozen features of the training studies, when the recipe says so."""
@@ -160,27 +194,47 @@ class ClinVLA(System):
 
     def encode_images(self, images: ImageBatch) -> Embeddings:
         """Embed studies: global [B, E]; local [B, V * K, E] over the kept patches of all slots."""
-        features, local, mask = self._look(images)
-        z = F.normalize(self._image_point(features).float(), dim=-1)
-        return Embeddings(z, F.normalize(local.float(), dim=-1), mask)
+        features, local, mask, *_ = self._look(images)
+        local = F.normalize(local.float(), dim=-1)
+        z = self._image_point(features).float() if self._has_global() else masked_mean(local, mask)
+        return Embeddings(F.normalize(z, dim=-1), local, mask)
 
     def encode_texts(self, texts: TextBatch) -> Embeddings:
         """Embed texts: global [B, E]; local [B, L - 1, E] over the tokens after CLS."""
         features, local, mask = self._read(texts)
-        z = F.normalize(self._text_point(features).float(), dim=-1)
-        return Embeddings(z, F.normalize(local.float(), dim=-1), mask)
+        local = F.normalize(local.float(), dim=-1)
+        z = self._text_point(features).float() if self._has_global() else masked_mean(local, mask)
+        return Embeddings(F.normalize(z, dim=-1), local, mask)
 
-    def _look(self, images: ImageBatch) -> tuple[ImageFeatures, Tensor, Tensor]:
-        """Head output and features of studies; local [B, V * K, E], not normalised, and its mask."""
+    def tokenize(self, texts: Sequence[str]) -> TextBatch:
+        """Token ids [B, L] and mask [B, L]; a text that is too long ends with its last whole sentence."""
+        limit = self.recipe.backbones.max_tokens
+        if self.settings.whole_sentences:
+            texts = [truncate(text, limit, self.tokenizer.count) for text in texts]
+        return super().tokenize(texts)
+
+    def _look(self, images: ImageBatch) -> Looked:
+        """Encode the present views; in training, only the patches that the mask keeps."""
         present = images.view_mask  # [B, V]
-        views = images.images[present][:, None]  # [N, 1, H, W]: only what is there
-        tokens = self.vision(views, self._keep(views))  # [N, 1 + K, D]
+        views = shrink(images.images[present], self._encoder_px())[
+            :, None
+        ]  # [N, 1, h, w]: only what is there
+        keep = self._keep(views)
+        extra = None if self.slot_embedding is None else self.slot_embedding(present)
+        tokens = self.vision(views, keep, extra)  # [N, 1 + K, D]
         both = torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)  # [N, 2 D]
         pooled = both if self.settings.image_pool == "cls+patches" else tokens[:, 0]
         head = self.image_global_head(mean_over_views(pooled, present))
         local = spread_over_slots(self.image_local_head(tokens[:, 1:]), present)  # [B, V, K, E]
         mask = present[:, :, None].expand(local.shape[:3])  # [B, V, K]
-        return ImageFeatures(head, both, present), local.flatten(1, 2), mask.flatten(1, 2)
+        kept = all_patches(tokens) if keep is None else keep
+        features = ImageFeatures(head, both, present)
+        return Looked(features, local.flatten(1, 2), mask.flatten(1, 2), tokens, kept)
+
+    def _encoder_px(self) -> int:
+        """Side of the image that the encoder sees; images are larger when they are targets too."""
+        scale = self.settings.target_scale if self.weight("image_reconstruction") else 1
+        return self.recipe.data.size_px // scale
 
     def _read(self, texts: TextBatch) -> tuple[TextFeatures, Tensor, Tensor]:
         """Head output and mean token of texts; local [B, L - 1, E], not normalised, and its mask."""
@@ -214,7 +268,7 @@ class ClinVLA(System):
 
     def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
         """The recipe's terms of a batch; contrastive ones see the batches of all processes."""
-        image, patches, patch_mask = self._look(batch.images)
+        image, patches, patch_mask, tokens, keep = self._look(batch.images)
         text, words, word_mask = self._read(batch.texts)
         local = (patches, patch_mask, words, word_mask)
         z_img = F.normalize(self._image_point(image).float(), dim=-1)
@@ -230,6 +284,10 @@ class ClinVLA(System):
             terms["local_attraction"] = local_attraction(*local, self.settings.local_pairing)
         if self.weight("variance"):
             terms["variance"] = variance_hinge(z_img) + variance_hinge(z_txt)
+        if self.reconstruction_head is not None:
+            views = batch.images.images[batch.images.view_mask]  # [N, H, W]
+            seen = mean_over_views(tokens[:, 0], batch.images.view_mask)  # [B, D]
+            terms |= self.reconstruction_head.terms(self, tokens, keep, views, batch.texts, seen)
         return terms
 
     def _global(
@@ -272,3 +330,37 @@ class ClinVLA(System):
             {"name": "rest", "params": rest, "lr": train.lr},
         ]
         return [g | {"weight_decay": train.weight_decay} for g in groups if g["params"]]
+
+
+class Looked(NamedTuple):
+    """Encoded studies.
+
+    Attributes:
+        features: What the global embedding is made of.
+        local: [B, V * K, E], not normalised.
+        mask: bool [B, V * K], which of them are there.
+        tokens: [N, 1 + K, D] of the present views.
+        keep: [N, K], the patches that they are.
+    """
+
+    features: ImageFeatures
+    local: Tensor
+    mask: Tensor
+    tokens: Tensor
+    keep: Tensor
+
+
+def all_patches(tokens: Tensor) -> Tensor:
+    """The numbers of all patches, where none was dropped: tokens [N, 1 + P, D] -> [N, P]."""
+    count = tokens.shape[1] - 1
+    return torch.arange(count, device=tokens.device).expand(len(tokens), count)
+
+
+def _with_priors(recipe: Recipe) -> Recipe:
+    """The recipe with the prior's slot of every current slot, when it says `temporal`."""
+    slots = recipe.data.slots
+    if not recipe.model.get("temporal", False):
+        return recipe
+    priors = (slot.replace("current", "prior") for slot in slots)
+    more = tuple(dict.fromkeys((*slots, *priors)))
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"slots": more})})

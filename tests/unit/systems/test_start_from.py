@@ -46,7 +46,7 @@ def test_misfits_are_refused_with_what_to_do(tiny, tmp_path):
     with pytest.raises(SystemFolderError, match=r"has another shape there; use the sizes"):
         start_from(tiny(), tmp_path / "narrow")
     tiny("clinvla-full").save(tmp_path / "full")
-    with pytest.raises(SystemFolderError, match=r"trained its backbone .* train_backbones=true"):
+    with pytest.raises(SystemFolderError, match=r"trained its backbone .*train_backbones=true"):
         start_from(tiny("clinvla-heads"), tmp_path / "full")
     other = "backbones.vision={random={width=32, depth=2, heads=2, mlp_width=64, patch_px=8, image_px=32, seed=9}}"
     tiny("clinvla", other).save(tmp_path / "other")
