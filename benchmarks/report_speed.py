@@ -1,10 +1,15 @@
 """How many reports per second does one core read: sections, cleaning, assertions?
 
-The reports are made here, nearly every sentence different from the next (three invented words in it, of 100),
-so that no sentence is remembered from one report to the other; `repeated` shows what a real archive gains,
-where sentences recur.
+The reader remembers sentences, and what their words say (findings, negations, joints, in order), so it is
+measured on reports made here with less and less to remember:
 
-    python benchmarks/report_speed.py [--reports 2000] [--json out.json]
+    repeated        sentences recur, as in an archive
+    new wording     no sentence was seen before (three invented words in each), but six ways to say things
+    new structure   no sentence was seen before, and random lists of findings, places, hedges and changes
+
+    python benchmarks/report_speed.py [--reports 2000] [--manifest manifest.parquet] [--json out.json]
+
+`--manifest` adds one pass over the reports of a manifest, with nothing remembered at its start.
 """
 
 from __future__ import annotations
@@ -16,9 +21,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from radalign.reports.assertions import assert_report
+from radalign.reports.assertions import assert_report, forget
 from radalign.reports.clean import CleanOptions, clean_report
 from radalign.reports.sections import parse_report
+from radalign.study import Manifest
 
 LIMIT_PER_S = 5_000
 SENTENCES = (
@@ -29,6 +35,22 @@ SENTENCES = (
     "The right effusion, {n} by estimate, has decreased since the prior study.",
     "Osseous structures are intact at level {n}.",
 )
+CUES = (
+    "No",
+    "There is",
+    "Possible",
+    "New",
+    "Stable",
+    "Resolved",
+    "Increasing",
+    "Without",
+    "Mild",
+    "Decreased",
+)
+THINGS = ("effusion", "pneumothorax", "consolidation", "edema", "atelectasis", "nodule", "fracture", "hernia",
+          "cardiomegaly", "opacity", "scoliosis", "pneumonia", "emphysema", "mass", "granuloma")  # fmt: skip
+TAILS = ("is seen", "has resolved", "is stable", "cannot be excluded", "in the left lung",
+         "with enlarged heart", "compared with the prior", "but the lungs are clear", "and normal heart size", "")  # fmt: skip
 WORDS = [first + last for first in ("ba", "ke", "li", "mo", "nu", "ra", "se", "ti", "vo", "zu") for last in
          ("dan", "fel", "gim", "hor", "jup", "kas", "len", "mir", "pot", "rul")]  # fmt: skip
 
@@ -40,6 +62,18 @@ def report(rng: random.Random, spread: int) -> str:
         "FINAL REPORT\n INDICATION:  Cough.\n\n COMPARISON:  None.\n\n FINDINGS:\n\n "
         f"{' '.join(lines[:4])}\n\n IMPRESSION:\n\n 1. {lines[4]}\n"
     )
+
+
+def new_structure(rng: random.Random) -> str:
+    """A report of five sentences whose lists, cues and tails are random."""
+    said = [
+        f"{rng.choice(CUES)} {_word(rng.randrange(10**9))} "
+        + rng.choice((", ", " or ", " and ")).join(rng.sample(THINGS, rng.randrange(1, 4)))
+        + f" {rng.choice(TAILS)}."
+        for _ in range(5)
+    ]
+    findings = " ".join(said[:4])
+    return f"INDICATION: Cough.\n\nCOMPARISON: None.\n\nFINDINGS: {findings}\n\nIMPRESSION: {said[4]}\n"
 
 
 def _word(number: int) -> str:
@@ -61,10 +95,12 @@ def main() -> None:
     """Measure, print the ratio to the promise, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reports", type=int, default=2_000)
+    parser.add_argument("--manifest", type=Path, help="Also read the reports of this manifest.")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rng = random.Random(0)
     unique = [report(rng, 10**9) for _ in range(options.reports)]
+    structures = [new_structure(rng) for _ in range(options.reports)]
     repeated = [report(rng, 40) for _ in range(options.reports)]
     cleaning = CleanOptions()
     result = {
@@ -72,13 +108,19 @@ def main() -> None:
         "python_loops_per_s": _loops_per_s(),
         "sections": per_second(parse_report, unique),
         "clean": per_second(lambda text: clean_report(parse_report(text), cleaning), unique),
-        "sections_and_assertions_never_seen": _once(unique),
+        "sections_and_assertions_new_wording": _once(unique),
+        "sections_and_assertions_new_structure": _once(structures),
         "sections_and_assertions_repeated": per_second(
             lambda text: assert_report(parse_report(text)), repeated
         ),
     }
+    if options.manifest:
+        bodies = [study.report.body for study in Manifest.read(options.manifest)]
+        result |= {"manifest_reports": len(bodies), "manifest_assertions_once": _once(bodies, assert_report)}
     print(f"This core does {result['python_loops_per_s'] / 1e6:.0f} million empty loops per second.")
     for name, value in list(result.items())[2:]:
+        if name == "manifest_reports":
+            continue
         print(f"{name:40s} {value:10,.0f} reports/s   {value / LIMIT_PER_S:5.2f} x the promise")
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
@@ -92,12 +134,17 @@ def _loops_per_s() -> float:
     return 3_000_000 / (time.process_time() - start)
 
 
-def _once(texts: list[str]) -> float:
-    """One pass only: a second one would find every sentence remembered."""
+def _read_whole(text: str) -> object:
+    return assert_report(parse_report(text))
+
+
+def _once(texts: list[str], read: Callable[[str], object] = _read_whole) -> float:
+    """One pass only, with empty memories: a second one would find every sentence remembered."""
     assert_report("Warm.")
+    forget()
     start = time.process_time()
     for text in texts:
-        assert_report(parse_report(text))
+        read(text)
     return len(texts) / (time.process_time() - start)
 
 

@@ -107,6 +107,12 @@ def _remembered_events(events: tuple[Event, ...]) -> tuple[Assertion, ...]:
     return read_events(events, default_lexicon())
 
 
+def forget() -> None:
+    """Empty the memories of sentences and events, for a measurement."""
+    _remembered.cache_clear()
+    _remembered_events.cache_clear()
+
+
 def read_events(events: tuple[Event, ...], lexicon: Lexicon) -> tuple[Assertion, ...]:
     """The assertions of one sentence's events."""
     left = list(events)
