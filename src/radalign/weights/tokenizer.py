@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from radalign.weights.files import read_json
 from radalign.weights.names import CheckpointError
 
 NO_TOKENIZER = "without_tokenizer"  # a key of config.json: the checkpoint had none, and that is known
+HASHED = "hash_tokenizer.json"
 _CLIP_START, _CLIP_END = "<|startoftext|>", "<|endoftext|>"
 _CLIP_WORDS = r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""
 
@@ -100,7 +102,8 @@ class HashTokenizer(Tokenizer):
         return ["[CLS]", *_words(text), "[SEP]"]
 
     def save(self, folder: Path) -> None:
-        """Nothing to write: the hash is the tokenizer."""
+        """Write the size of the vocabulary: the hash is the rest."""
+        (folder / HASHED).write_text(json.dumps({"vocabulary": self.vocabulary}), "utf-8")
 
     def _word(self, word: str) -> int:
         return self.FIRST_WORD + zlib.crc32(word.encode()) % (self.vocabulary - self.FIRST_WORD)
@@ -169,6 +172,8 @@ def read_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
         return Tokenizer(FastTokenizer.from_str(fast.to_str()), max_tokens)
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         return Tokenizer(_clip_tokenizer(folder), max_tokens)
+    if (folder / HASHED).is_file():
+        return HashTokenizer(read_json(folder / HASHED)["vocabulary"], max_tokens)
     settings = folder / "config.json"
     if settings.is_file() and read_json(settings).get(NO_TOKENIZER):
         return AbsentTokenizer(folder, max_tokens)
