@@ -51,6 +51,12 @@ def evaluate(
         typer.Option(help="Also by sex, age, view, device (default: all of them), or none; repeatable."),
     ] = None,
     probes: Annotated[int, typer.Option(help="Sensitivity: pairs of images per factor.")] = 60,
+    allow_transductive: Annotated[
+        bool,
+        typer.Option(
+            "--allow-transductive", help="NEARL-CLIP trained on batches: let a test batch be context."
+        ),
+    ] = False,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples of patients.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
@@ -75,7 +81,8 @@ def evaluate(
     plan = make_plan(
         run=run, data=data, task=task, mode=mode, split=split, baselines=baseline, prompts=prompts,
         pooling=pooling, labels=label, exclude_own_report=exclude_own_report, similarity=similarity,
-        fine_tune=fine_tune, subgroups=subgroups, probes=probes, resamples=resamples, seed=seed,
+        fine_tune=fine_tune, subgroups=subgroups, probes=probes,
+        allow_transductive=allow_transductive, resamples=resamples, seed=seed,
         device=device,
     )  # fmt: skip
     result = evaluate_run(plan, progress_bar(as_json))

@@ -36,6 +36,7 @@ class Plan:
         subgroups: Kinds of subgroup that retrieval and zero-shot are also reported for.
         similarity: Of images and texts: `global`, `local` (patches and words) or `both`.
         probes: For sensitivity: pairs of images per factor.
+        allow_transductive: Let a NEARL-CLIP trained on batches see a test batch as its context.
         resamples: Bootstrap resamples.
         seed: Of the bootstrap.
         device: Where the systems run.
@@ -55,6 +56,7 @@ class Plan:
     subgroups: tuple[str, ...] = KINDS
     similarity: str = "global"
     probes: int = 60
+    allow_transductive: bool = False
     resamples: int = 1000
     seed: int = 0
     device: str = "cpu"

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from radalign.data.batches import ImageBatch, StudyBatch
-from radalign.nn.interaction import OrthogonalCrossAttention
+from radalign.nn.interaction import OrthogonalCrossAttention, USEformer
 from radalign.nn.orthogonal import split_update
 from radalign.systems.base import create
-from radalign.systems.recipe import RecipeError
+from radalign.systems.nearl_clip import NEARLSettings
+from radalign.systems.recipe import RecipeError, load_recipe
 
 CLIP = [
     "backbones.vision={random={width=48, depth=4, heads=4, mlp_width=96, patch_px=8, image_px=32, projection=24}}",
@@ -52,6 +53,25 @@ def test_at_clip_size_the_budget_is_1_46_million():
     }
     assert parts == {"vision_oca": 442_368, "text_oca": 442_368, "useformer": 579_072}
     assert system.trainable_report()["total"]["trainable"] == 1_463_808
+
+
+@pytest.mark.parametrize(
+    ("recipe", "vision", "text", "useformer"),
+    [("nearl-1.46M", 442_368, 442_368, 579_072), ("nearl-r16", 420_864, 313_344, 729_600)],
+)
+def test_both_presets_have_the_published_total(recipe, vision, text, useformer):
+    """The modules alone at CLIP's widths: 12 levels of 768 and 512."""
+    s = NEARLSettings.model_validate(load_recipe(recipe).model)
+    queries = USEformer(
+        768, 512, 12, s.query_width, s.queries, s.inner_width, s.inner_heads, s.hidden_width, s.useformer_bias
+    )
+    adapters = [
+        OrthogonalCrossAttention(width, rank, s.query_width, affine=s.oca_affine)
+        for width, rank in ((768, s.vision_rank), (512, s.text_rank))
+    ]
+    counts = [12 * sum(p.numel() for p in adapter.parameters()) for adapter in adapters]
+    assert [*counts, sum(p.numel() for p in queries.parameters())] == [vision, text, useformer]
+    assert vision + text + useformer == 1_463_808
 
 
 def test_the_start_is_exactly_the_frozen_towers():
@@ -115,6 +135,51 @@ def test_another_class_set_replaces_the_prompts_and_keeps_the_prototypes():
         system.set_classes(("pneumonia", "normal", "effusion"))
         torch.testing.assert_close(system.logits(images(2)), old)
     assert torch.equal(system.prototypes, before)
+
+
+def test_an_added_class_changes_logits_only_by_being_in_the_class_set():
+    system = shaken().eval()
+    with torch.no_grad():
+        three = system.logits(images(2))
+        system.set_classes(("pneumonia", "normal", "effusion", "nodule"))
+        four = system.logits(images(2))
+        texts = system.class_texts()
+        system.set_classes(("nodule", "effusion", "normal", "pneumonia"))
+        turned = system.logits(images(2)).flip(1)
+        assert torch.equal(system.class_texts().flip(0), texts)
+    torch.testing.assert_close(turned, four, rtol=0, atol=2e-5)  # a set, not a list
+    assert (four[:, :3] - three).abs().max() > 1e-6  # images read the end tokens of every class
+    plain = create("nearl-clip", CLIP).eval()
+    with torch.no_grad():
+        three = plain.logits(images(2))
+        plain.set_classes(("pneumonia", "normal", "effusion", "nodule"))
+        torch.testing.assert_close(plain.logits(images(2))[:, :3], three, rtol=0, atol=1e-4)
+
+
+def test_the_texts_of_a_class_set_are_read_once(monkeypatch):
+    system = shaken().eval()
+    reads = []
+    read = system._read
+    monkeypatch.setattr(system, "_read", lambda *given: reads.append(1) or read(*given))
+    with torch.no_grad():
+        for names in (("normal", "mass"), ("fracture",), ("normal", "mass"), ("fracture",)):
+            system.set_classes(names)
+            system.logits(images(2))
+        assert len(reads) == 2
+        system.load_state_dict(system.state_dict())
+        system.logits(images(1))
+        assert len(reads) == 3  # other tensors, other texts
+
+
+def test_a_system_trained_on_batches_may_be_tested_by_prototypes_or_when_allowed():
+    system = shaken('model.interaction="batch"', 'model.evaluation="prototype"').eval()
+    batch = images(4)
+    with torch.no_grad():
+        alone = system.logits(ImageBatch(batch.images[:1], batch.view_mask[:1]))
+        torch.testing.assert_close(alone, system.logits(batch)[:1], rtol=0, atol=2e-5)
+        allowed = shaken('model.interaction="batch"').eval()
+        allowed.allow_transductive = True
+        assert allowed.logits(batch).shape == (4, 3)
 
 
 def test_padding_of_the_prompts_changes_nothing():
