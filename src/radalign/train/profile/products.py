@@ -1,16 +1,17 @@
 """The multiplications that a piece of code has to do, from the shapes of its matrix products.
 
 Every product that runs inside `MatrixProducts` is seen with its operands. A product of m x k and k x n takes
-m * k * n multiply-accumulates (MACs), and as many again, backward, for each operand that wants a gradient. So
-frozen weights, padding that is skipped, and what is recomputed backward to save memory count nothing. Sums,
-norms, softmax and activations are left out, as in `torch.utils.flop_counter`. A function that brings its own
-backward pass counts forward only.
+m * k * n multiply-accumulates (MACs), and as many again, once a gradient comes back to it, for each operand
+that wants one. So frozen weights, padding that is skipped, and what is computed again backward to save memory
+count nothing. Sums, norms, softmax and activations are left out, as in `torch.utils.flop_counter`. A function
+that brings its own backward pass counts forward only.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,14 +24,15 @@ Product = tuple[int, tuple[Tensor, ...]]
 
 
 class MatrixProducts(TorchFunctionMode):
-    """Counts the matrix products of the code inside a `with`.
+    """Counts the matrix products of the code inside a `with`; the backward pass may come after it.
 
     Attributes:
         forward: MACs of the products that ran.
-        backward: MACs that a backward pass through them has to do.
+        backward: MACs of the gradients that have come back to them.
 
     >>> with MatrixProducts() as count:
-    ...     _ = torch.ones(2, 3) @ torch.ones(3, 4, requires_grad=True)
+    ...     out = torch.ones(2, 3) @ torch.ones(3, 4, requires_grad=True)
+    >>> torch.autograd.backward(out.sum())
     >>> count.forward, count.backward
     (24, 24)
     """
@@ -55,10 +57,14 @@ class MatrixProducts(TorchFunctionMode):
         named = dict(kwargs or {})
         out = func(*args, **named)
         for macs, operands in _products(func, args, named, out):
-            wanted = sum(o.requires_grad for o in operands) if torch.is_grad_enabled() else 0
             self.forward += macs
-            self.backward += macs * wanted
+            wanted = macs * sum(o.requires_grad for o in operands)
+            if out.requires_grad:
+                out.register_hook(partial(self._came_back, wanted))
         return out
+
+    def _came_back(self, macs: int, gradient: Tensor) -> None:
+        self.backward += macs
 
 
 def _products(func: Any, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> list[Product]:
