@@ -7,7 +7,9 @@ here the seed is an argument, and the hash of the list goes into every result.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +68,8 @@ def build_8x200(
 
     Args:
         folder: CheXpert's folder with train.csv.
-        out: Gets `image-retrieval/query.csv` and `image-retrieval/candidate.csv`; text queries are the
-            reader's.
+        out: Gets `image-retrieval/query.csv` and `candidate.csv`, and `text-retrieval/query.csv` with five
+            sentences per class of this project (the published ones are ConVIRT's).
         seed: Of the draw.
         queries_per_class: 10 in the published set.
         candidates_per_class: 200 in the published set.
@@ -89,17 +91,33 @@ def build_8x200(
     ]
     query_classes = [cls for cls in EIGHT for _ in range(queries_per_class)]
     candidate_classes = [cls for cls in EIGHT for _ in range(candidates_per_class)]
-    place = out / "image-retrieval"
+    place, texts = out / "image-retrieval", _text_queries()
     pairs = [{"Variable": cls, "Path": row["Path"]} for cls, row in zip(query_classes, queries, strict=True)]
     files = (
         write_table(place / "query.csv", ("Variable", "Path"), pairs),
         write_table(place / "candidate.csv", COLUMNS, [_filled(row) for row in candidates]),
+        write_table(out / "text-retrieval" / "query.csv", ("Variable", "Text"), texts),
     )
-    lists = (_list("queries", queries, query_classes), _list("candidates", candidates, candidate_classes))
+    lists = (
+        _list("queries", queries, query_classes),
+        _list("candidates", candidates, candidate_classes),
+        _text_list(texts),
+    )
     notes = (
-        "Text queries are not drawn; write text-retrieval/query.csv (Variable, Text), or take ConVIRT's.",
+        "The text queries are this project's own sentences; for published scores put ConVIRT's "
+        "text-retrieval/query.csv in their place.",
     )
     return Built("chexpert-8x200", lists, seed, files, notes)
+
+
+def _text_queries() -> list[dict[str, str]]:
+    text = resources.files("radalign.data.benchmark_sets").joinpath("text_queries.toml").read_text("utf-8")
+    return [{"Variable": cls, "Text": one} for cls, all_ in tomllib.loads(text).items() for one in all_]
+
+
+def _text_list(rows: Sequence[Mapping[str, str]]) -> BenchmarkList:
+    items, classes = (tuple(row[name] for row in rows) for name in ("Text", "Variable"))
+    return BenchmarkList("text queries", items, classes, ("",) * len(rows))
 
 
 def published_8x200(folder: Path) -> Built:
@@ -119,14 +137,14 @@ def published_8x200(folder: Path) -> Built:
     ]
     texts = folder / "text-retrieval" / "query.csv"
     if texts.is_file():
-        cells = list(read_csv(texts, needs=["Variable", "Text"]))
-        items, classes = (tuple(row[name] for row in cells) for name in ("Text", "Variable"))
-        lists.append(BenchmarkList("text queries", items, classes, ("",) * len(cells)))
+        lists.append(_text_list(list(read_csv(texts, needs=["Variable", "Text"]))))
     return Built("chexpert-8x200", tuple(lists), None)
 
 
 def _frontal_rows(folder: Path) -> list[Row]:
-    table = home_folder(folder) / "train.csv"
+    table = (home_folder(folder) if folder.is_dir() else folder) / "train.csv"
+    if not table.is_file():
+        raise BenchmarkError(f"{table} is not there; give CheXpert's folder with train.csv and the images.")
     rows = read_csv(table, needs=["Path", "Frontal/Lateral", *CHEXPERT])
     return [row for row in rows if row["Frontal/Lateral"] == "Frontal"]
 

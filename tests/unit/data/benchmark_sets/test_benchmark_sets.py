@@ -96,7 +96,24 @@ def test_8x200_never_shares_a_patient(chexpert: Path, tmp_path: Path) -> None:
     candidates = read(tmp_path / "out" / "image-retrieval" / "candidate.csv")
     assert Counter(cells["Variable"] for cells in queries) == dict.fromkeys(EIGHT, 5)
     assert len(candidates) == 160
-    assert built.shared_patients == {"queries and candidates": 0}
+    texts = read(tmp_path / "out" / "text-retrieval" / "query.csv")
+    assert Counter(cells["Variable"] for cells in texts) == dict.fromkeys(EIGHT, 5)
+    assert all(built.shared_patients[pair] == 0 for pair in built.shared_patients)
+
+
+def test_each_text_query_of_8x200_asserts_its_class_and_no_other(tmp_path: Path) -> None:
+    from radalign.data.benchmark_sets.chexpert import _text_queries
+    from radalign.reports.assertions import labels_of
+
+    for query in _text_queries():
+        found = {name for name, label in labels_of(query["Text"]).items() if label == 1 and name in EIGHT}
+        assert found == {query["Variable"]}, query
+
+
+def test_8x200_candidates_have_one_label(chexpert: Path, tmp_path: Path) -> None:
+    built = build_8x200(chexpert, tmp_path / "out", queries_per_class=5, candidates_per_class=20)
+    candidates = read(tmp_path / "out" / "image-retrieval" / "candidate.csv")
+    assert built.shared_patients["queries and candidates"] == 0
     for cells, cls in zip(candidates, built.lists[1].classes, strict=True):
         assert [name for name in CHEXPERT if float(cells[name]) == 1] == [cls]
 
