@@ -95,3 +95,29 @@ def test_the_invertible_adapter_is_the_same_both_ways(tmp_path):
     with torch.no_grad():
         torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(ours.inverse(x), theirs(x, rev=True), rtol=1e-5, atol=1e-5)
+
+
+class TheirStack(nn.Module):
+    """The library's composition, with our parts: n = LN2(LA + a); TA = U' relu(D' n) + LA."""
+
+    def __init__(self, block):
+        super().__init__()
+        self.ours, self.norm, self.seen = block.output_adapter, block.norm2, {}
+        block.norm1.register_forward_hook(lambda _, __, out: self.seen.update(a=out))
+
+    def forward(self, h, r):
+        language = self.ours.language(h) + r
+        return self.ours.task(self.norm(language + self.seen["a"])) + language
+
+
+def test_the_librarys_stack_is_the_formula_that_the_docs_state_and_not_the_papers(tmp_path):
+    model = their_model(tmp_path)
+    encoder = with_their_weights(model, tmp_path)
+    mask = torch.arange(9) < torch.tensor([9, 4, 6])[:, None]
+    ids = torch.randint(5, 60, (3, 9))
+    with torch.no_grad():
+        theirs = model(ids, attention_mask=mask.long()).last_hidden_state * mask[..., None]
+        assert (encoder(ids, mask) - theirs).abs().max() > 1e-2
+        for block in encoder.transformer.blocks:
+            block.output_adapter = TheirStack(block)
+        torch.testing.assert_close(encoder(ids, mask), theirs, rtol=1e-5, atol=1e-5)
