@@ -121,3 +121,18 @@ def test_normalisation_travels_and_the_absent_tokenizer_is_named(golden):
     assert (system.vision.mean[0], system.vision.std[0]) == (0.4785, 0.2834)
     with pytest.raises(ValueError, match=r"came without a tokenizer.*copy the tokenizer\.json"):
         system.embed_texts(["No effusion."])
+
+
+def test_an_adapter_too_few_is_no_alta(tmp_path):
+    folder = GOLDEN / "alta_small"
+    if not folder.is_dir():
+        pytest.skip(f"The golden numbers are not here ({folder}); set RADALIGN_GOLDEN to their folder.")
+    tensors = load_file(folder / "checkpoint.safetensors")
+    del tensors["blocks.0.attn_adapter.D_fc2.weight"]
+    torch.save({"model": tensors}, tmp_path / "ALTA.pth")
+    asked = ["import", "alta", str(tmp_path / "ALTA.pth"), "--out", str(tmp_path / "no"), "--json"]
+    failed = CliRunner().invoke(app, [*asked, "--config", str(folder / "config.json")])
+    assert "The checkpoint does not cover ALTA: 1 tensors are missing" in str(failed.exception)
+    lost = json.loads(failed.stdout)["missing"]
+    assert lost == ["vision.transformer.blocks.0.attention_adapter.bottleneck.up.weight"]
+    assert [path.name for path in tmp_path.iterdir()] == ["ALTA.pth"]
