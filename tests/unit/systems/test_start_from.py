@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
+import radalign
 from radalign.systems.folder import SystemFolderError
 from radalign.systems.start_from import start_from
+from radalign.train.loop import train
+from tests.training_toy import toy_manifest
 
 
 def scrambled(system):
@@ -57,3 +62,25 @@ def test_misfits_are_refused_with_what_to_do(tiny, tmp_path):
         start_from(tiny(), tmp_path / "nearl")
     with pytest.raises(SystemFolderError, match="There is no trained system"):
         start_from(tiny(), tmp_path / "nowhere")
+
+
+def test_a_downstream_run_moves_task_adapters_and_heads_and_nothing_else(tiny, tmp_path):
+    manifest = toy_manifest(tmp_path, studies=18)
+    short = ["train.epochs=1", "train.batch_size=6", "train.warmup_epochs=0"]
+    train(tiny("clinvla", *short), manifest, tmp_path / "align", tmp_path / "pixels")
+    stage = 'model.stage="downstream"'
+    run = train(
+        tiny("clinvla", stage, *short),
+        manifest,
+        tmp_path / "down",
+        tmp_path / "pixels",
+        start=tmp_path / "align",
+    )
+    before, after = (
+        radalign.load(tmp_path / "align").own_state(),
+        radalign.load(tmp_path / "down" / "last").own_state(),
+    )
+    moved = {name for name in after if not torch.equal(before[name], after[name])}
+    assert any(".task." in name for name in moved)
+    assert all(".task." in name or "_head." in name for name in moved)
+    assert json.loads((run.folder / "run.json").read_text())["details"]["start"]["folder"] == "align"
