@@ -73,7 +73,7 @@ def group_table(result: Result) -> str:
 def footnote(result: Result) -> str:
     """What a reader needs to repeat the numbers."""
     made = result.made_by
-    sizes = [f"{result.settings[k]} {k}" for k in ("studies", "patients") if k in result.settings]
+    sizes = [f"{counted(result.settings[k])} {k}" for k in ("studies", "patients") if k in result.settings]
     facts = [
         ", ".join(sizes),
         "95 % intervals by resampling patients",
@@ -82,6 +82,15 @@ def footnote(result: Result) -> str:
         f"manifest {str(made['manifest_sha256'])[:12]}" if made.get("manifest_sha256") else "",
     ]
     return "; ".join(fact for fact in facts if fact) + "."
+
+
+def counted(size: object) -> str:
+    """A count, or the counts of the splits, in words.
+
+    >>> counted(30), counted({"train": 105, "test": 30})
+    ('30', '105 train, 30 test')
+    """
+    return ", ".join(f"{n} {part}" for part, n in size.items()) if isinstance(size, dict) else str(size)
 
 
 def number(measure: Measure) -> str:
