@@ -23,6 +23,12 @@ def radalign(*arguments):
     return done
 
 
+@pytest.fixture(autouse=True)
+def without_run_cards(monkeypatch):
+    """The pictures of eight runs take longer than the runs, and other tests look at them."""
+    monkeypatch.setattr("radalign.train.run.write_card", lambda result: None)
+
+
 @pytest.fixture
 def manifest(tmp_path):
     path = tmp_path / "chest" / "manifest.parquet"
@@ -30,10 +36,8 @@ def manifest(tmp_path):
     return path
 
 
-def table(manifest, out, *more):
-    return radalign(
-        "few-shot", "clip-adapter", "tip-adapter", "--data", manifest, "--out", out, *SETTINGS, *more
-    )
+def table(manifest, out, *more, methods=("clip-adapter", "tip-adapter")):
+    return radalign("few-shot", *methods, "--data", manifest, "--out", out, *SETTINGS, *more)
 
 
 def test_every_cell_is_trained_once_and_the_table_has_methods_by_shots(manifest, tmp_path, monkeypatch):

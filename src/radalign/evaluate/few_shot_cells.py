@@ -211,7 +211,7 @@ def decide_on_test(
         )
     data = system.recipe.data
     names = chosen_classes(manifest.studies, data.labels)
-    found = {}
+    found: dict[str, NDArray[np.float64]] = {}
     for part in _parts(protocol):
         classes = part_of_classes(names, part)
         studies = studies_of_test(manifest, classes, data)
