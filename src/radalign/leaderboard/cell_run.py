@@ -96,7 +96,7 @@ def _judge(folder: Path, job: Job, quiet: bool) -> None:
 def main(words: list[str]) -> int:
     """Run one cell as a process; what goes wrong is written beside it and becomes the exit code."""
     folder, quiet = Path(words[0]), "--quiet" in words
-    _end_with(os.getppid())
+    end_with(os.getppid())
     try:
         return 0 if run_cell(folder, quiet) else STOPPED
     except Exception as error:  # whatever it is, it is this cell's alone and stands on the page
@@ -104,7 +104,7 @@ def main(words: list[str]) -> int:
         return FAILED
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """End this process when the one that started it is gone: nobody would wait for its result."""
 
     def watch() -> None:

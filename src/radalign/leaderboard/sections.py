@@ -8,10 +8,10 @@ from typing import Any
 from radalign.evaluate.results import Gap
 from radalign.evaluate.tables import spread, written
 from radalign.leaderboard.blocks import Block, Cell, Grid, Listing, Section, Side
-from radalign.leaderboard.plan import BoardPlan
+from radalign.leaderboard.plan import Arm, BoardPlan
 from radalign.leaderboard.scores import Judged, Key, Score, Scores, gaps_to, verdict
 from radalign.leaderboard.svg import interval_bar
-from radalign.leaderboard.winners import overall, winner
+from radalign.leaderboard.winners import by_test, overall, winner
 
 
 def in_short(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str) -> Section:
@@ -31,20 +31,29 @@ def in_short(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str
 
 
 def main_table(scores: Scores, columns: Sequence[Key], label: str) -> Section:
-    """Systems x tasks, then each column as dots with intervals."""
+    """Systems x tasks, a table per test set, then each column as dots with intervals."""
+    blocks: list[Block] = []
+    for own in by_test(columns):
+        blocks += [_main_grid(scores, own, label), Side(_forests(scores, own))]
+    return Section("Systems and tasks", blocks)
+
+
+def _main_grid(scores: Scores, columns: Sequence[Key], label: str) -> Grid:
     leaders = {key: w.best.arm for key in columns if (w := winner(scores, key)) is not None}
-    header = ["system", *(f"{task}, {metric}" for task, metric, _ in columns)]
     rows = [
         [Cell(arm), *(_number(mine.get(key), leaders.get(key) == arm) for key in columns)]
         for arm, mine in scores.items()
+        if any(key in mine for key in columns)
     ]
     chance = [next((s[key].chance for s in scores.values() if key in s), None) for key in columns]
     if any(value is not None for value in chance):
-        cells = [
-            Cell("" if c is None else written(key[1], c)) for key, c in zip(columns, chance, strict=True)
-        ]
-        rows.append([Cell("chance"), *cells])
-    return Section("Systems and tasks", [Grid(header, rows, label), Side(_forests(scores, columns))])
+        pairs = zip(columns, chance, strict=True)
+        rows.append([Cell("chance"), *(Cell("" if c is None else written(k[1], c)) for k, c in pairs)])
+    return Grid(_header("system", columns), rows, label)
+
+
+def _header(first: str, columns: Sequence[Key]) -> list[str]:
+    return [first, *(f"{task}, {metric}" for task, metric, _ in columns)]
 
 
 def _number(score: Score | None, is_best: bool = False) -> Cell:
@@ -90,13 +99,15 @@ def differences(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: 
     if against not in scores:
         return Section(f"Differences to {against}", [f"{against} has no result yet, so nothing is compared."])
     gaps = gaps_to(scores, against, columns)
-    rows = [
-        [Cell(arm), *(_gap(gaps.get((arm, key)), key in mine) for key in columns)]
-        for arm, mine in scores.items()
-        if arm != against
-    ]
-    header = [f"minus {against}", *(f"{task}, {metric}" for task, metric, _ in columns)]
-    return Section(f"Differences to {against}", [Grid(header, rows, label)] if rows else [])
+    grids: list[Block] = []
+    for own in by_test(columns):
+        rows = [
+            [Cell(arm), *(_gap(gaps.get((arm, key)), key in mine) for key in own)]
+            for arm, mine in scores.items()
+            if arm != against and any(key in mine for key in own)
+        ]
+        grids += [Grid(_header(f"minus {against}", own), rows, label)] if rows else []
+    return Section(f"Differences to {against}", grids)
 
 
 def _gap(gap: Gap | None, has_value: bool = True) -> Cell:
@@ -109,16 +120,22 @@ def _gap(gap: Gap | None, has_value: bool = True) -> Cell:
 
 def ablations(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str) -> Section:
     """Every arm that ablates another, minus that other, from the raw numbers."""
-    rows = []
-    for arm in plan.arm:
-        mine, whole = scores.get(arm.name, {}), scores.get(arm.ablates, {})
-        if arm.ablates and mine and whole:
-            found = [mine[key].minus(whole[key]) if key in mine and key in whole else None for key in columns]
-            cells = [_gap(gap, key in mine) for gap, key in zip(found, columns, strict=True)]
-            rows.append([Cell(f"{arm.name} − {arm.ablates}"), *cells])
-    header = ["ablation", *(f"{task}, {metric}" for task, metric, _ in columns)]
-    note = "A minus sign says that the part which was taken away had helped. " + label
-    return Section("Ablations", [Grid(header, rows, note)] if rows else [])
+    note = "A difference below 0 says that the part which was taken away had helped. " + label
+    grids: list[Block] = []
+    for own in by_test(columns):
+        rows = [row for arm in plan.arm if (row := _ablation(arm, scores, own))]
+        grids += [Grid(_header("ablation", own), rows, note)] if rows else []
+    return Section("Ablations", grids)
+
+
+def _ablation(arm: Arm, scores: Scores, columns: Sequence[Key]) -> list[Cell]:
+    """The row of an arm that ablates another; empty when there is nothing to say."""
+    mine, whole = scores.get(arm.name, {}), scores.get(arm.ablates, {})
+    shared = [key for key in columns if key in mine and key in whole]
+    if not arm.ablates or not shared:
+        return []
+    found = {key: mine[key].minus(whole[key]) for key in shared}
+    return [Cell(f"{arm.name} − {arm.ablates}"), *(_gap(found.get(key), key in mine) for key in columns)]
 
 
 def by_group(scores: Scores, label: str) -> Section:

@@ -80,6 +80,18 @@ def _plain(task: str) -> str:
     return task.partition(" [")[0]
 
 
+def by_test(columns: Sequence[Key]) -> list[list[Key]]:
+    """The columns of each test set together.
+
+    >>> by_test([("a", "m", ""), ("a [x]", "m", ""), ("b", "m", "")])
+    [[('a', 'm', ''), ('b', 'm', '')], [('a [x]', 'm', '')]]
+    """
+    tests: dict[str, list[Key]] = {}
+    for key in columns:
+        tests.setdefault(key[0].partition(" [")[2], []).append(key)
+    return list(tests.values())
+
+
 def winner(scores: Scores, key: Key) -> Winner | None:
     """The leader of a column, None when no arm has it."""
     sign = 1 if is_smaller_better(key[1]) else -1
