@@ -221,9 +221,10 @@ class Run:
         loss = f"loss {means['total']:.4f}, " if means else ""
         mark = ", best so far" if better else ""
         shown = {"R@1": "r1", "R@10": "r10"} if "r1" in numbers else {n: n for n in numbers if n != select}
+        chosen = "validation loss" if select == "loss" else select
         rest = "".join(f", {label} {numbers[name]:.3f}" for label, name in shown.items())
         self._say(
-            f"Epoch {place.step / self.steps_per_epoch:.2f}: {loss}{select} {numbers[select]:.4f}{rest}{mark}"
+            f"Epoch {place.step / self.steps_per_epoch:.2f}: {loss}{chosen} {numbers[select]:.4f}{rest}{mark}"
         )
 
     def _save_point(self) -> None:
