@@ -32,7 +32,7 @@ class Latency:
         p95_ms: 95th percentile.
         calls: Calls that were timed.
         peak_bytes: The most memory during the calls: of the process, or on the accelerator.
-        above_bytes: How much of it came on top of what was held before.
+        above_bytes: How much of it came on top of what was held before the first call.
     """
 
     case: str
@@ -84,11 +84,11 @@ def measure_step(
 
 
 def _measure(case: str, batch: int, call: Callable[[], object], calls: int, device: torch.device) -> Latency:
-    for _ in range(WARM_UP):
-        call()
-    _wait(device)
     spent_ms = []
     with _memory(device) as memory:
+        for _ in range(WARM_UP):
+            call()
+        _wait(device)
         for _ in range(calls):
             begin = time.perf_counter()
             call()
