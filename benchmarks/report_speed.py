@@ -50,7 +50,8 @@ CUES = (
 THINGS = ("effusion", "pneumothorax", "consolidation", "edema", "atelectasis", "nodule", "fracture", "hernia",
           "cardiomegaly", "opacity", "scoliosis", "pneumonia", "emphysema", "mass", "granuloma")  # fmt: skip
 TAILS = ("is seen", "has resolved", "is stable", "cannot be excluded", "in the left lung",
-         "with enlarged heart", "compared with the prior", "but the lungs are clear", "and normal heart size", "")  # fmt: skip
+         "with enlarged heart", "compared with the prior", "but the lungs are clear",
+         "and normal heart size", "")  # fmt: skip
 WORDS = [first + last for first in ("ba", "ke", "li", "mo", "nu", "ra", "se", "ti", "vo", "zu") for last in
          ("dan", "fel", "gim", "hor", "jup", "kas", "len", "mir", "pot", "rul")]  # fmt: skip
 
@@ -139,13 +140,16 @@ def _read_whole(text: str) -> object:
 
 
 def _once(texts: list[str], read: Callable[[str], object] = _read_whole) -> float:
-    """One pass only, with empty memories: a second one would find every sentence remembered."""
+    """The best of five passes in processor time, each beginning with nothing remembered."""
     assert_report("Warm.")
-    forget()
-    start = time.process_time()
-    for text in texts:
-        read(text)
-    return len(texts) / (time.process_time() - start)
+    best = float("inf")
+    for _ in range(5):
+        forget()
+        start = time.process_time()
+        for text in texts:
+            read(text)
+        best = min(best, time.process_time() - start)
+    return len(texts) / best
 
 
 if __name__ == "__main__":
