@@ -199,6 +199,10 @@ class ClinVLA(System):
         z = self._image_point(features).float() if self._has_global() else masked_mean(local, mask)
         return Embeddings(F.normalize(z, dim=-1), local, mask)
 
+    def text_points(self, texts: TextBatch) -> Tensor:
+        """The texts' global embeddings before they get unit length, where the system has them: [B, E]."""
+        return self._text_point(self._read(texts)[0]) if self._has_global() else super().text_points(texts)
+
     def encode_texts(self, texts: TextBatch) -> Embeddings:
         """Embed texts: global [B, E]; local [B, L - 1, E] over the tokens after CLS."""
         features, local, mask = self._read(texts)

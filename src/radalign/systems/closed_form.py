@@ -66,9 +66,14 @@ class ClosedForm(System):
         z = self.image_map(pooled_views(self.vision, images), images.view_mask)
         return Embeddings(F.normalize(z, dim=-1))
 
+    def text_points(self, texts: TextBatch) -> Tensor:
+        """The texts' global embeddings before they get unit length: [B, E]."""
+        points: Tensor = self.text_map(pooled_texts(self.text, texts))
+        return points
+
     def encode_texts(self, texts: TextBatch) -> Embeddings:
         """Embed texts: global [B, E]."""
-        return Embeddings(F.normalize(self.text_map(pooled_texts(self.text, texts)), dim=-1))
+        return Embeddings(F.normalize(self.text_points(texts), dim=-1))
 
     def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
         """None: the map is computed, not trained."""

@@ -185,6 +185,10 @@ class NEARLCLIP(Classifier):
         z, _, _ = self._look(images, self.class_features()[1])
         return Embeddings(F.normalize(z, dim=-1))
 
+    def text_points(self, texts: TextBatch) -> Tensor:
+        """The texts' global embeddings before they get unit length: [B, E]."""
+        return self._read(texts, self.prototypes)[0]
+
     def encode_texts(self, texts: TextBatch) -> Embeddings:
         """Embed any texts: global [B, E]."""
         z, _, _ = self._read(texts, self.prototypes)
