@@ -19,7 +19,13 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
 def _read(file: Path) -> str:
-    return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+    if str(file) == "-":
+        return sys.stdin.read()
+    if not file.is_file():
+        raise ValueError(
+            f"There is no file {file}; give a text file with one report, or - for standard input."
+        )
+    return file.read_text(encoding="utf-8-sig")
 
 
 @app.command()
@@ -54,8 +60,11 @@ def clean(
     lower: Annotated[bool, typer.Option("--lower", help="Write everything in lower case.")] = False,
     terms: Annotated[Path | None, typer.Option(help="Your own abbreviations, as terms.toml.")] = None,
     umls: Annotated[Path | None, typer.Option(help="Your own MRCONSO.RRF, for more abbreviations.")] = None,
+    as_json: _Json = False,
 ) -> None:
     """Print a report's findings and impression, cleaned."""
+    import json
+
     from radalign.reports.clean import CleanOptions, clean_report
     from radalign.reports.sections import parse_report
     from radalign.reports.terms import default_terms, read_terms
@@ -64,7 +73,9 @@ def clean(
     options = CleanOptions(abbreviations, measurements, areas, hedges, holes, True, lower)
     words = read_terms(terms) if terms else default_terms()
     words = words.with_plain(read_umls(umls)) if umls else words
-    typer.echo(clean_report(parse_report(_read(file)), options, words).body)
+    cleaned = clean_report(parse_report(_read(file)), options, words)
+    said = {"findings": cleaned.findings, "impression": cleaned.impression, "body": cleaned.body}
+    typer.echo(json.dumps(said) if as_json else cleaned.body)
 
 
 @app.command()
