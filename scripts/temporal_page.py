@@ -48,6 +48,10 @@ class Judge:
         self.split = np.array([study.split for study in pairs])
         self.truth = {finding: truth_of(pairs, finding) for finding in findings}
         self.findings = [finding for finding in findings if self._is_usable(finding)]
+        if not self.findings or not (self.split == "validate").any():
+            raise SystemExit(
+                "Too few pairs of every change in train, validate and test; simulate more studies."
+            )
         tested = [study.patient_id for study in pairs if study.split == "test"]
         self.resamples = Resamples(tested, resamples, seed=0)
 
