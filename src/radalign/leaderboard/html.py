@@ -9,7 +9,7 @@ from importlib import resources
 from radalign.leaderboard.blocks import Block, Cell, Grid, Listing, Picture, Section, Side
 from radalign.leaderboard.plan import slug
 
-WIDE_FROM = 4
+WIDE_FROM, MANY_FROM = 4, 12
 
 
 def to_html(title: str, sections: Sequence[Section]) -> str:
@@ -49,11 +49,13 @@ def _picture(picture: Picture) -> str:
 
 
 def _table(grid: Grid) -> str:
-    kind = ' class="wide"' if len(grid.header) >= WIDE_FROM else ""
+    size = len(grid.header)
+    kind = f' class="wide{" many" if size >= MANY_FROM else ""}"' if size >= WIDE_FROM else ""
     caption = f"<caption>{escape(grid.caption)}</caption>" if grid.caption else ""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in grid.header)
     rows = "\n".join(_row(grid.header, row) for row in grid.rows)
-    return f"<table{kind}>{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
+    inside = f"{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>"
+    return f'<div class="scroll"><table{kind}>{inside}</table></div>'
 
 
 def _row(header: Sequence[str], row: Sequence[Cell]) -> str:

@@ -16,7 +16,8 @@ from radalign.leaderboard.winners import by_test, overall, winner
 
 def in_short(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str) -> Section:
     """Who wins, in sentences."""
-    winners = [w for key in columns if (w := winner(scores, key)) is not None]
+    ordered = [key for own in by_test(columns) for key in own]
+    winners = [w for key in ordered if (w := winner(scores, key)) is not None]
     blocks: list[Block] = [plan.description] if plan.description else []
     blocks += [
         f"Budget: {plan.budget.sentence()} of training for every arm; weights: {plan.evaluate.weights} "
@@ -147,9 +148,18 @@ def by_group(scores: Scores, label: str) -> Section:
         own = [key for key in keys if key[:2] == (task, metric) and ":" not in key[2]]
         if not own:
             continue
-        rows = [[Cell(arm), *(_number(mine.get(key)) for key in own)] for arm, mine in scores.items()]
+        rows = _plain_rows(scores, own)
         blocks.append(Grid([f"{task}, {metric}", *(key[2] for key in own)], rows))
     return Section("By finding", [*blocks, label] if blocks else [])
+
+
+def _plain_rows(scores: Scores, columns: Sequence[Key]) -> list[list[Cell]]:
+    """A row per arm that has any of the numbers."""
+    return [
+        [Cell(arm), *(_number(mine.get(key)) for key in columns)]
+        for arm, mine in scores.items()
+        if any(key in mine for key in columns)
+    ]
 
 
 def everything(scores: Scores, label: str) -> Section:
@@ -158,7 +168,7 @@ def everything(scores: Scores, label: str) -> Section:
     blocks: list[Block] = []
     for task in dict.fromkeys(key[0] for key in keys):
         own = [key for key in keys if key[0] == task]
-        rows = [[Cell(arm), *(_number(mine.get(key)) for key in own)] for arm, mine in scores.items()]
+        rows = _plain_rows(scores, own)
         blocks.append(Grid([task, *(key[1] for key in own)], rows))
     return Section("All numbers", [*blocks, label] if blocks else [])
 
