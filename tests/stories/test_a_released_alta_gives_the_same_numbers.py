@@ -123,6 +123,24 @@ def test_normalisation_travels_and_the_absent_tokenizer_is_named(golden):
         system.embed_texts(["No effusion."])
 
 
+@pytest.mark.parametrize(("words", "fits"), [(40, True), (90, False)])
+def test_a_tokenizer_beside_it_is_taken_if_it_belongs_to_it(tmp_path, words, fits):
+    folder = GOLDEN / "alta_small"
+    if not folder.is_dir():
+        pytest.skip(f"The golden numbers are not here ({folder}); set RADALIGN_GOLDEN to their folder.")
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    (tmp_path / "vocab.txt").write_text("\n".join([*special, *(f"w{i}" for i in range(words))]))
+    asked = ["import", "alta", str(folder / "checkpoint.safetensors"), "--tokenizer", str(tmp_path)]
+    asked += ["--out", str(tmp_path / "out"), "--config", str(folder / "config.json")]
+    found = CliRunner().invoke(app, asked)
+    if not fits:
+        assert "The tokenizer has 95 words, but the encoder's table 61" in str(found.exception)
+        assert not (tmp_path / "out").exists()
+        return
+    assert found.exit_code == 0, found.output
+    assert radalign.load(tmp_path / "out").embed_texts(["w1 w2 " * 20]).shape == (1, 128)
+
+
 def test_an_adapter_too_few_is_no_alta(tmp_path):
     folder = GOLDEN / "alta_small"
     if not folder.is_dir():

@@ -27,7 +27,7 @@ from radalign.weights.importing import KINDS, Imported, import_encoder
 from radalign.weights.names import Account, CheckpointError, NotCoveredError
 from radalign.weights.settings import check_keys, check_sizes
 from radalign.weights.source import Source, read_source
-from radalign.weights.tokenizer import NO_TOKENIZER
+from radalign.weights.tokenizer import NO_TOKENIZER, read_tokenizer
 from radalign.weights.write import copy_tokenizer, new_folder, write_text, write_vision
 
 ALTA_MEAN, ALTA_STD = (0.4785,) * 3, (0.2834,) * 3
@@ -101,6 +101,7 @@ def _write_encoders(
     write_text(read, folder / "text")
     identities = {"vision": seen.identity, "text": read.identity}
     if copy_tokenizer(tokenizer, folder / "text"):
+        read_tokenizer(folder / "text", shape_t.max_tokens).need_within(text["vocabulary"])
         return identities, ()
     path = folder / "text" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {NO_TOKENIZER: True}, indent=2), "utf-8")

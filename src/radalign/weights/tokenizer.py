@@ -66,6 +66,19 @@ class Tokenizer:
         self._fast.no_truncation()
         return list(self._fast.encode(text).tokens)
 
+    def need_within(self, vocabulary: int) -> None:
+        """Check that every id has a row in an encoder's table of words.
+
+        Raises:
+            CheckpointError: The tokenizer belongs to another encoder.
+        """
+        words = self._fast.get_vocab_size()
+        if words > vocabulary:
+            raise CheckpointError(
+                f"The tokenizer has {words} words, but the encoder's table {vocabulary}; give the tokenizer "
+                "that belongs to these weights."
+            )
+
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json`, which `read_tokenizer` reads."""
         self._fast.no_truncation()
