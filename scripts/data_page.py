@@ -23,7 +23,7 @@ from radalign.data.provenance import provenance, version_of
 
 ROOT = Path(__file__).parent.parent
 SETS = ("openi_iu_xray", "covid19_image_data", "hannover_covid19", "nih_cxr14_small")
-CHECKED = 200
+CHECKED = 40
 EXTRAS = ("pyjpegls", "pylibjpeg-openjpeg", "python-gdcm", "imagecodecs", "rapidocr")
 Steps = dict[str, Callable[[Path], list[str]]]
 

@@ -97,6 +97,11 @@ def make_plan(
     profile = Profile(options)
     key = new_key(key_file) if make_key else read_key(key_file)
     record = ledger or key_file.with_name(key_file.name + ".ledger.jsonl")
-    return Plan(
-        source, out, key, record, profile, mask_pixels, choose_reader(ocr) if mask_pixels else None, band
-    )
+    return Plan(source, out, key, record, profile, mask_pixels, _reader(ocr) if mask_pixels else None, band)
+
+
+def _reader(ocr: str) -> Reader | None:
+    try:
+        return choose_reader(ocr)
+    except ValueError as error:
+        raise DeidentifyError(str(error)) from error
