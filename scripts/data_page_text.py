@@ -20,7 +20,8 @@ def page(results: dict[str, Any], sets: Sequence[str]) -> str:
     parts = [opening(results)]
     parts += [flow(name, results[name]["result"]) for name in sets if name in results]
     for step, section in SECTIONS.items():
-        parts.append(section(results[step]["result"]) if step in results else f"*The step `{step}` was not measured here yet.*")
+        missing = f"*The step `{step}` was not measured here yet.*"
+        parts.append(section(results[step]["result"]) if step in results else missing)
     return "\n\n".join(parts) + "\n"
 
 
