@@ -56,13 +56,12 @@ def checked(result: dict[str, Any]) -> str:
     reasons = ", ".join(f"{name} {count}" for name, count in result["reasons"].items()) or "none"
     return (
         f"## Burned-in text and quality, Open-i, a sample of {result['checked']} images\n\n"
-        "`radalign data check openi.parquet --images N` (read by RapidOCR; border bands of a fifth).\n\n"
+        "`radalign data check openi.parquet --images N --ocr off`, border bands of a fifth.\n\n"
         "| | images |\n|---|---:|\n"
         f"| marks that would be masked | {result['with_masked_marks']} |\n"
-        f"| marks read as safe (side letters, PORTABLE), kept | {result['with_safe_marks']} |\n"
         f"| marks still found after masking | {result['still_marked']} |\n\n"
-        f"Quality filter, by reason: {reasons}. All images of the set: see the flow above. The images are "
-        "256 px, at which small letters are seldom legible, so some masked marks were safe ones.\n"
+        f"Quality filter, by reason: {reasons}. All images of the set: see the flow above. Without OCR "
+        "every mark found counts, side letters too; boxes can take in anatomy (see the guide).\n"
     )
 
 
