@@ -37,9 +37,10 @@ def train(
     """Train a system: adapters on frozen encoders, validated every epoch, resumable after a kill."""
     import json
 
-    from radalign.train.memory import use_large_pages
+    from radalign.train.memory import return_large_tensors, use_large_pages
 
     use_large_pages()
+    return_large_tensors()
 
     from radalign.study import Manifest
     from radalign.systems.base import create
@@ -51,8 +52,8 @@ def train(
         Manifest.read(data),
         out,
         cache or data.parent / "pixels",
-        resume=resume,
         start=start,
+        resume=resume,
         overwrite=overwrite,
         fail_on_collapse=fail_on_collapse,
         device=device,
