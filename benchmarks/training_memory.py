@@ -29,9 +29,7 @@ def one_side(side: str, steps: int) -> dict[str, float]:
     if side != "plain" and not use_large_pages():
         sys.exit("Large pages can only be asked for on Linux, before torch is imported.")
     if side == "returned" and not return_large_tensors():
-        sys.exit(
-            "Memory can only be returned with the GNU C library and its settings unset."
-        )
+        sys.exit("Memory can only be returned with the GNU C library and its settings unset.")
     import torch
 
     from radalign.data.batches import ImageBatch, StudyBatch, TextBatch

@@ -27,9 +27,7 @@ def leaderboard(
         Path | None, typer.Option(help="Folder of decoded images; default: `pixels` beside the manifest.")
     ] = None,
     show_plans: Annotated[bool, typer.Option("--list", help="List the packaged plans.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, and no progress.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and no progress.")] = False,
 ) -> None:
     """Train and judge every arm of a plan with every seed; cells that are finished are kept.
 

@@ -228,7 +228,7 @@ class System(nn.Module):
         Args:
             texts: N texts; longer ones than the recipe's `backbones.max_tokens` are cut.
             batch_size: Texts per forward pass.
-            normalise: False gives the heads' output as it is, for pooling prompts before they get unit length.
+            normalise: False gives the heads' output as it is, to pool prompts before unit length.
 
         Returns:
             float32 [N, E], L2-normalised unless asked otherwise.
@@ -277,7 +277,8 @@ class System(nn.Module):
         kept = {k: getattr(data, k) for k in ("size_px", "geometry", "window", "slots", "unknown_view")}
         return {
             "system": self.recipe.system,
-            "model": self.settings.model_dump(mode="json"),
+            # without defaults, so that a setting which a later version adds leaves old identities alone
+            "model": self.settings.model_dump(mode="json", exclude_defaults=True),
             "max_tokens": self.recipe.backbones.max_tokens,
             **json.loads(json.dumps(kept)),
         }

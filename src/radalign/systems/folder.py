@@ -61,7 +61,9 @@ def write_files(
         inside: Side to the folder in `folder` that holds its backbone (`{"vision": "./vision"}`).
     """
     backbones = system.recipe.backbones.model_copy(update=dict(inside or {}))
-    recipe = system.recipe.model_copy(update={"backbones": backbones})
+    # Every model setting in full: a later version's other default must not change a saved system.
+    model = system.settings.model_dump(mode="json", exclude_none=True)
+    recipe = system.recipe.model_copy(update={"backbones": backbones, "model": model})
     specs = {"vision": backbones.vision, "text": backbones.text}
     named = {side: {"spec": specs[side], "identity": name} for side, name in system.backbones.items()}
     (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")

@@ -64,3 +64,21 @@ def test_a_whole_best_one_goes_before_an_old_one(system, tmp_path):
     (tmp_path / "run" / "best.old").mkdir()
     (tmp_path / "run" / "best.old" / "recipe.toml").write_text("not TOML [")
     assert radalign.load(tmp_path / "run").identity == system.identity
+
+
+def test_a_saved_recipe_states_every_model_setting(system, tmp_path):
+    system.save(tmp_path / "run")
+    model = radalign.load(tmp_path / "run").recipe.model
+    assert model == system.settings.model_dump(mode="json", exclude_none=True)
+    assert "task" in model  # one that the recipe never named
+
+
+def test_a_setting_that_a_later_version_adds_leaves_an_identity_alone(system, tmp_path):
+    class Later(type(system).Settings):
+        invented_later: int = 3
+
+    before = system.identity
+    system.settings = Later.model_validate(system.recipe.model)
+    assert system.identity == before
+    system.settings = Later.model_validate(system.recipe.model | {"invented_later": 4})
+    assert system.identity != before
