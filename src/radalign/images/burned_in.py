@@ -1,9 +1,9 @@
 """Text burned into an image: found by its edges, read by OCR, masked from its neighbourhood, and read again.
 
-    find_marks ─ sharp strokes, both bright-to-dark and dark-to-bright, close together ─> boxes
+    find_marks ─ sharp strokes close together (strokes.py) ──────────────────────────────> boxes
     Reader     ─ OCR, where RapidOCR is installed (extra `ocr`) ─────────────────────────> words
     clean      ─ boxes whose every word is a safe mark (L, R, PORTABLE) stay, the rest is filled, all is read
-    again
+    again; a box larger than a label, or in the middle of the image, is left as it is and reported
 
 Without a reader nothing can be told to be safe, so every mark found is masked. Faint, blurred or large
 handwriting may have no sharp strokes: what was not found is not masked, and the audit must say so.
@@ -23,6 +23,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from radalign.images.strokes import Box, find_by_edges, too_large
+
 SAFE_MARKS = frozenset({
     "L", "R", "LT", "RT", "LEFT", "RIGHT", "AP", "PA", "LAT", "LATERAL", "LL", "RL", "FRONTAL",
     "PORTABLE", "PORT", "MOBILE", "SUPINE", "ERECT", "UPRIGHT", "SEMI", "SEMIERECT", "SEMIUPRIGHT",
@@ -31,42 +33,8 @@ SAFE_MARKS = frozenset({
 })  # fmt: skip
 """Words that tell how an image was made and never who was imaged."""
 
-_STEP = 0.22  # of the grey range between neighbouring pixels: anatomy is smoother, even at bone edges
 _BLANK = 1e-6
-_CELLS = 160  # per longer side
-_MIN_STEPS = 24
-_MIN_SIDE_PX, _MAX_SHARE_OF_SIDE = 5, 0.8
-_BOTH_SIGNS = 0.25
-_FILL_RANGE = (0.015, 0.75)
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle of pixels, `bottom` and `right` exclusive.
-
-    >>> Box(0, 0, 4, 4).overlaps(Box(3, 3, 5, 5)), Box(0, 0, 4, 4).overlaps(Box(4, 0, 5, 5))
-    (True, False)
-    """
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    def overlaps(self, other: Box) -> bool:
-        """Whether they share a pixel."""
-        apart = self.bottom <= other.top or other.bottom <= self.top
-        return not (apart or self.right <= other.left or other.right <= self.left)
-
-    def grown(self, by_px: int, shape: tuple[int, ...]) -> Box:
-        """The box with a margin, cut to the image."""
-        return Box(max(0, self.top - by_px), max(0, self.left - by_px),
-                   min(shape[0], self.bottom + by_px), min(shape[1], self.right + by_px))  # fmt: skip
-
-    def joined(self, other: Box) -> Box:
-        """The smallest box around both."""
-        return Box(min(self.top, other.top), min(self.left, other.left),
-                   max(self.bottom, other.bottom), max(self.right, other.right))  # fmt: skip
+_BAND_ROOM = 1.5  # a mark found in a border band may reach out of it by half its width, not to the middle
 
 
 @dataclass(frozen=True)
@@ -105,13 +73,15 @@ class Cleaned:
         image: As given, the masked boxes filled.
         masked: Marks that were filled.
         kept: Marks that were read as safe.
-        residual: Unsafe marks that were found in the cleaned image.
+        left: Unsafe marks that were not filled, because they are larger than a label or reach the middle.
+        residual: Other unsafe marks that were found in the cleaned image.
         was_read: Whether a reader looked at it; without one "no residual" means little.
     """
 
     image: np.ndarray
     masked: tuple[Mark, ...]
     kept: tuple[Mark, ...]
+    left: tuple[Mark, ...]
     residual: tuple[Mark, ...]
     was_read: bool
 
@@ -125,12 +95,15 @@ def clean(image: np.ndarray, reader: Reader | None = None, band: float = 0.5) ->
         band: Width of the border bands that are searched, as a share of each side; 0.5 is the whole image.
     """
     marks = find_marks(image, reader, band)
-    unsafe = tuple(mark for mark in marks if not mark.is_safe)
+    unsafe = [mark for mark in marks if not mark.is_safe]
+    masked = tuple(mark for mark in unsafe if _may_be_filled(mark.box, image.shape, band))
+    left = tuple(mark for mark in unsafe if mark not in masked)
     out = image
-    for mark in unsafe:
+    for mark in masked:
         out = fill(out, _with_room(mark.box, image.shape))
-    residual = tuple(m for m in find_marks(out, reader, band) if not m.is_safe) if unsafe else ()
-    return Cleaned(out, unsafe, tuple(m for m in marks if m.is_safe), residual, reader is not None)
+    again = find_marks(out, reader, band) if masked else []
+    residual = tuple(m for m in again if not (m.is_safe or any(m.box.overlaps(o.box) for o in left)))
+    return Cleaned(out, masked, tuple(m for m in marks if m.is_safe), left, residual, reader is not None)
 
 
 def find_marks(image: np.ndarray, reader: Reader | None = None, band: float = 0.5) -> list[Mark]:
@@ -143,31 +116,6 @@ def find_marks(image: np.ndarray, reader: Reader | None = None, band: float = 0.
     alone = [mark for mark in marks if not any(mark.box.overlaps(f.box) for f in found)]
     found += [Mark(mark.box, reader.read(_crop(picture, mark.box))) for mark in alone]
     return found
-
-
-def find_by_edges(picture: np.ndarray) -> list[Box]:
-    """Boxes around groups of sharp strokes.
-
-    A stroke has a step up and a step down close together; a collimator edge has one of them, along a
-    straight line.
-
-    Args:
-        picture: uint8 [H, W].
-    """
-    steps = np.diff(picture.astype(np.int16), axis=1, prepend=picture[:, :1].astype(np.int16))
-    limit = int(_STEP * 255)
-    up, down = steps >= limit, steps <= -limit
-    if not (up.any() and down.any()):
-        return []
-    cell = max(4, round(max(picture.shape) / _CELLS))
-    both = _per_cell(up, cell).astype(bool) | _per_cell(down, cell).astype(bool)
-    boxes = []
-    for top, left, bottom, right in _groups(_widened(both)):
-        area = Box(top * cell, left * cell, bottom * cell, right * cell)
-        tight = _tight(up | down, area)
-        if tight and _is_writing(up, down, tight, picture.shape):
-            boxes.append(tight)
-    return boxes
 
 
 def fill(image: np.ndarray, box: Box) -> np.ndarray:
@@ -260,67 +208,23 @@ def _as_picture(image: np.ndarray) -> np.ndarray:
     return np.asarray(np.rint((grey.astype(np.float32) - low) * (255 / (high - low))), np.uint8)
 
 
+def _may_be_filled(box: Box, shape: tuple[int, ...], band: float) -> bool:
+    """Whether filling takes away no more than a label: a small box that does not reach the middle."""
+    if too_large(box, shape):
+        return False
+    depth = _BAND_ROOM * band
+    if depth >= 0.5:
+        return True
+    rows, columns = shape[0] * depth, shape[1] * depth
+    above_or_below = box.bottom <= rows or box.top >= shape[0] - rows
+    return above_or_below or box.right <= columns or box.left >= shape[1] - columns
+
+
 def _in_band(box: Box, shape: tuple[int, ...], band: float) -> bool:
     height, width = shape[0] * band, shape[1] * band
     inner = Box(int(height), int(width), int(np.ceil(shape[0] - height)), int(np.ceil(shape[1] - width)))
     inside = box.top >= inner.top and box.left >= inner.left
     return not (inside and box.bottom <= inner.bottom and box.right <= inner.right)
-
-
-def _per_cell(steps: np.ndarray, cell: int) -> np.ndarray:
-    """How many steps each cell holds: [ceil(H / cell), ceil(W / cell)]."""
-    rows, columns = -(-steps.shape[0] // cell), -(-steps.shape[1] // cell)
-    padded = np.zeros((rows * cell, columns * cell), np.uint8)
-    padded[: steps.shape[0], : steps.shape[1]] = steps
-    blocks = padded.reshape(rows, cell, columns, cell)  # [R, cell, C, cell]
-    return np.asarray(blocks.sum(axis=(1, 3), dtype=np.int32))
-
-
-def _widened(cells: np.ndarray) -> np.ndarray:
-    """Letters of a line touch: two cells to each side, one up and down."""
-    wide = cells.copy()
-    for by in (1, 2):
-        wide[:, by:] |= cells[:, :-by]
-        wide[:, :-by] |= cells[:, by:]
-    high = wide.copy()
-    high[1:] |= wide[:-1]
-    high[:-1] |= wide[1:]
-    return high
-
-
-def _groups(cells: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """(top, left, bottom, right) in cells of each group of touching cells, by flood fill."""
-    left = {(int(r), int(c)) for r, c in zip(*np.nonzero(cells), strict=True)}
-    groups = []
-    while left:
-        group = stack = [left.pop()]
-        for row, column in stack:
-            near = {(row + r, column + c) for r in (-1, 0, 1) for c in (-1, 0, 1)} & left
-            left -= near
-            stack.extend(near)
-        rows, columns = [r for r, _ in group], [c for _, c in group]
-        groups.append((min(rows), min(columns), max(rows) + 1, max(columns) + 1))
-    return groups
-
-
-def _tight(steps: np.ndarray, area: Box) -> Box | None:
-    part = steps[area.top : area.bottom, area.left : area.right]
-    rows, columns = np.nonzero(part.any(axis=1))[0], np.nonzero(part.any(axis=0))[0]
-    if not len(rows):
-        return None
-    return Box(area.top + int(rows[0]), area.left + int(columns[0]),
-               area.top + int(rows[-1]) + 1, area.left + int(columns[-1]) + 1)  # fmt: skip
-
-
-def _is_writing(up: np.ndarray, down: np.ndarray, box: Box, shape: tuple[int, ...]) -> bool:
-    """Enough steps, both up and down, neither a line across the image nor a solid block of noise."""
-    height, width = box.bottom - box.top, box.right - box.left
-    if min(height, width) < _MIN_SIDE_PX - 2 or max(height / shape[0], width / shape[1]) > _MAX_SHARE_OF_SIDE:
-        return False
-    ups, downs = (int(s[box.top : box.bottom, box.left : box.right].sum()) for s in (up, down))
-    if ups + downs < _MIN_STEPS or min(ups, downs) < _BOTH_SIGNS * max(ups, downs):
-        return False
-    return _FILL_RANGE[0] <= (ups + downs) / (height * width) <= _FILL_RANGE[1]
 
 
 def _crop(picture: np.ndarray, box: Box) -> np.ndarray:
@@ -332,9 +236,11 @@ def _crop(picture: np.ndarray, box: Box) -> np.ndarray:
 def _with_room(box: Box, shape: tuple[int, ...]) -> Box:
     """Room for the soft rim of letters; a line of text near an edge goes on to it, for letters cut there."""
     height = box.bottom - box.top
-    room = box.grown(max(2, round(max(shape[:2]) / 400), height // 6), shape)
-    left = 0 if room.left < height else room.left
-    right = shape[1] if shape[1] - room.right < height else room.right
+    side = max(shape[:2])
+    room = box.grown(max(2, round(side / 400), min(height // 6, side // 100)), shape)
+    letter = min(height, side // 25)
+    left = 0 if room.left < letter else room.left
+    right = shape[1] if shape[1] - room.right < letter else room.right
     return Box(room.top, left, room.bottom, right)
 
 

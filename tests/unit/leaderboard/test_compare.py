@@ -73,7 +73,7 @@ def test_wins_and_losses_are_counted_query_by_query(board):
 
 def test_only_the_settings_that_differ_are_named(board):
     found = compare(*sides(board))
-    assert found.settings["model.adapter_hidden"] == (4, None)
+    assert found.settings["model.adapter_hidden"] == (4, 64)
     assert found.settings["train.lr"] == (0.01, 0.0001)
     assert "train.batch_size" not in found.settings
     assert compare(*sides(board, "heads-0", "heads-1")).settings == {"train.seed": (0, 1)}

@@ -163,7 +163,8 @@ def test_saving_and_loading_gives_the_same_numbers(tiny, batch, tmp_path):
     b = batch(system)
     assert torch.equal(system.encode_images(b.images).global_, again.encode_images(b.images).global_)
     assert again.identity == system.identity
-    assert again.recipe == system.recipe
+    assert again.settings == system.settings
+    assert again.recipe.model_copy(update={"model": {}}) == system.recipe.model_copy(update={"model": {}})
 
 
 def test_a_changed_adapter_changes_the_identity(tiny):
