@@ -128,13 +128,20 @@ class TwoTowers(System):
 
     def read(self, texts: TextBatch) -> Embeddings:
         """Texts as points, as in `see`; the local ones are what `parts` says."""
-        mask = texts.attention_mask
-        tokens = self.text(texts.input_ids, mask)  # [B, L, D]
-        z = F.normalize(self.text_head(pool(tokens, mask, self.settings.text_pool)).float(), dim=-1)
+        tokens = self.text(texts.input_ids, texts.attention_mask)  # [B, L, D]
+        z = F.normalize(self._text_point(tokens, texts), dim=-1)
         if self.text_local_head is None:
             return Embeddings(z)
         parts, part_mask = self.parts(tokens, texts)
         return Embeddings(z, self.text_local_head(parts), part_mask)
+
+    def text_points(self, texts: TextBatch) -> Tensor:
+        """The text head's output before it gets unit length: [B, E]."""
+        return self._text_point(self.text(texts.input_ids, texts.attention_mask), texts)
+
+    def _text_point(self, tokens: Tensor, texts: TextBatch) -> Tensor:
+        point: Tensor = self.text_head(pool(tokens, texts.attention_mask, self.settings.text_pool))
+        return point.float()
 
     def parts(self, tokens: Tensor, texts: TextBatch) -> tuple[Tensor, Tensor]:
         """What of a text meets the patches: rows [B, W, D] and their mask; by default, tokens after CLS."""

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from radalign.evaluate.pooling import Pooling, class_scores
-from tests.unit.systems.conftest import REPORTS
+from radalign.systems.base import create
+from tests.unit.systems.conftest import REPORTS, TINY
 
 
-@pytest.fixture
-def both(tiny):
-    system = tiny("clinvla").eval()
+@pytest.fixture(params=["clinvla", "convirt", "linear-heads"])
+def both(request):
+    known = [setting for setting in TINY if request.param == "clinvla" or "adapter" not in setting]
+    system = create(request.param, known).eval()
     return system.embed_texts(REPORTS, normalise=False), system.embed_texts(REPORTS)
 
 
