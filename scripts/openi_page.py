@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from openi_slice import ALONE, BAR, MAIN, Cell, read_cell
+from openi_slice import ALONE, BAR, MAIN, Cell, cells, read_cell
 
 import radalign
 from radalign.evaluate.findings import Prompted
@@ -31,12 +31,19 @@ BAR_COLUMNS = ("i2t R@10", "t2i R@10", "mean AUC")
 Pair = tuple[Result, Result]
 
 
-def page(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: PromptSet, minutes: float) -> str:
+class Budget(NamedTuple):
+    """What every trained cell had."""
+
+    minutes: float
+    threads: int
+
+
+def page(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: PromptSet, budget: Budget) -> str:
     """The whole page as Markdown."""
     named = {label(cell): read_cell(out, manifest) for cell, out in done.items() if cell[0] != ALONE}
     first = next(name for name in named if name.startswith(MAIN))
     both = results({first: named[first], **named}, prompts)
-    parts = [opening(done, manifest, prompts, minutes), verdict(both), table(both, done), gaps(both)]
+    parts = [opening(done, manifest, prompts, budget), verdict(both), table(both, done), gaps(both)]
     for cell in done:
         if cell[0] == MAIN and cell[1]:
             rivals = {name: v for name, v in named.items() if BAR in name or "canonical" in name}
@@ -58,7 +65,13 @@ def results(named: dict[str, Prompted], prompts: PromptSet) -> Pair:
     return retrieval, evaluate_zero_shot(named, prompts)
 
 
-def opening(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: PromptSet, minutes: float) -> str:
+def waiting(done: dict[Cell, Path]) -> str:
+    """The planned cells that there are no numbers of, as a sentence."""
+    missing = [label(cell) for cell in cells() if cell not in done]
+    return f" Not trained: {'; '.join(missing)}." if missing else ""
+
+
+def opening(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: PromptSet, budget: Budget) -> str:
     """What was done, on what."""
     counts = {split: len(manifest.where(split=split)) for split in ("train", "validate", "test")}
     run = read_run(next(iter(done.values())))
@@ -71,13 +84,15 @@ def opening(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: Prompt
             + ". Text: findings and impression.",
             "Encoders: DINOv2-S-derived ViT-S/14 at 224 px and MiniLM-L6, both 384 wide. "
             f"Prompts: `{prompts.name}` (sha256 {prompts.sha256[:12]}), written before any result was seen.",
-            f"Every trained cell had {minutes:g} minutes on 2 CPU cores ({run.get('processor', 'x86-64')}, "
-            f"{run.get('precision', '')}), other work beside. Nothing was selected: the last "
-            "weights are evaluated. Intervals: 95 % bootstrap over patients; all test studies compete.",
+            f"Every trained cell had {budget.minutes:g} minutes on {budget.threads} CPU thread"
+            f"{'s' * (budget.threads > 1)} ({run.get('processor', 'x86-64')}, {run.get('precision', '')}), other "
+            "work beside; the learning rate's cosine ended with that time. Nothing was selected: the last weights "
+            "are evaluated. Intervals: 95 % bootstrap over patients; all test studies compete.",
             "Closed forms and warm starts also need the frozen features of the training studies: about three",
-            "minutes here, computed once and kept, not in the minutes below. Most arms have one seed so far.",
+            "minutes here, computed once and kept, not in the minutes below." + waiting(done),
             "",
-            "Made by `python scripts/openi_slice.py --data FOLDER/manifest.csv`.",
+            f"Made by `python scripts/openi_slice.py --data FOLDER/manifest.csv --minutes {budget.minutes:g} "
+            f"--threads {budget.threads}`.",
         ]
     )
 
@@ -143,8 +158,8 @@ def lateral(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: Prompt
     """With and without the lateral view, on the test studies that have a frontal one."""
     alone = {cell: out for cell, out in done.items() if cell[0] == ALONE}
     ids = set.intersection(*({str(i) for i in np.load(out / "test.npz")["ids"]} for out in alone.values()))
-    cells = {cell: out for cell, out in done.items() if cell[0] in (MAIN, ALONE)}
-    named = {label(cell): read_cell(out, manifest, ids) for cell, out in cells.items()}
+    both = {cell: out for cell, out in done.items() if cell[0] in (MAIN, ALONE)}
+    named = {label(cell): read_cell(out, manifest, ids) for cell, out in both.items()}
     pair = results(named, prompts)
     rows = [[name, *(number(pair, name, *COLUMNS[c]) for c in BAR_COLUMNS)] for name in named]
     text = f"## With and without the lateral view\n\nOn the {len(ids)} test studies with a frontal view.\n\n"

@@ -127,9 +127,10 @@ def main() -> None:
             out = args.work / f"{recipe}{'-frontal' if FRONTAL in overrides else ''}-{cell[1]}"
         if (out / "test.npz").is_file():
             done[cell] = out
-    from openi_page import page  # the tables and words of the page, beside this script
+    from openi_page import Budget, page  # the tables and words of the page, beside this script
 
-    args.page.write_text(page(done, manifest, prompts, args.minutes), encoding="utf-8")
+    budget = Budget(args.minutes, args.threads)
+    args.page.write_text(page(done, manifest, prompts, budget), encoding="utf-8")
 
 
 if __name__ == "__main__":
