@@ -85,9 +85,9 @@ def opening(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: Prompt
             "Encoders: DINOv2-S-derived ViT-S/14 at 224 px and MiniLM-L6, both 384 wide. "
             f"Prompts: `{prompts.name}` (sha256 {prompts.sha256[:12]}), written before any result was seen.",
             f"Every trained cell had {budget.minutes:g} minutes on {budget.threads} CPU thread"
-            f"{'s' * (budget.threads > 1)} ({run.get('processor', 'x86-64')}, {run.get('precision', '')}), other "
-            "work beside; the learning rate's cosine ended with that time. Nothing was selected: the last weights "
-            "are evaluated. Intervals: 95 % bootstrap over patients; all test studies compete.",
+            f"{'s' * (budget.threads > 1)} ({run.get('processor', 'x86-64')}, {run.get('precision', '')}), "
+            "other work beside; the learning rate's cosine ended with that time. Nothing was selected: the "
+            "last weights are evaluated. Intervals: 95 % bootstrap over patients; all test studies compete.",
             "Closed forms and warm starts also need the frozen features of the training studies: about three",
             "minutes here, computed once and kept, not in the minutes below." + waiting(done),
             "",

@@ -36,7 +36,8 @@ class Masked:
         file: The masked copy in the output folder, "" when nothing had to be masked.
         boxes: How many marks were masked.
         kept: How many were read as safe.
-        residual: How many unsafe ones were still found afterwards.
+        left: How many were not masked, because they are larger than a label or reach the middle.
+        residual: How many other unsafe ones were still found afterwards.
         error: Why it could not be read, "" if it could.
     """
 
@@ -44,6 +45,7 @@ class Masked:
     file: str = ""
     boxes: int = 0
     kept: int = 0
+    left: int = 0
     residual: int = 0
     error: str = ""
 
@@ -106,7 +108,8 @@ def mask_image(path: str, file: Path, out: Path, reader: Reader | None, band: fl
     name = f"{Path(path).stem}-{hashlib.sha256(path.encode()).hexdigest()[:8]}.png" if cleaned.masked else ""
     if name:
         _write(cleaned.image, out / name)
-    return Masked(path, name, len(cleaned.masked), len(cleaned.kept), len(cleaned.residual))
+    counts = map(len, (cleaned.masked, cleaned.kept, cleaned.left, cleaned.residual))
+    return Masked(path, name, *counts)
 
 
 def masked_text(done: list[Masked]) -> str:
@@ -115,6 +118,7 @@ def masked_text(done: list[Masked]) -> str:
         f"{len(done):6,} images looked at",
         f"{sum(bool(m.boxes) for m in done):6,} had marks that were masked",
         f"{sum(bool(m.kept) for m in done):6,} had marks that were read as safe and stayed",
+        f"{sum(bool(m.left) for m in done):6,} had marks too large or too near the middle, which stayed",
         f"{sum(bool(m.residual) for m in done):6,} had marks that were still found afterwards",
         f"{sum(bool(m.error) for m in done):6,} could not be read and stayed as they are",
     ]

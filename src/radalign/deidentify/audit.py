@@ -38,13 +38,15 @@ class FileAudit:
         output: The file, within the output folder.
         kept_text: Free text that was scrubbed and kept: to be read by a person.
         masked: Marks masked in the pixels.
-        residual_marks: Unsafe marks found after masking: must be none.
+        left_marks: Unsafe marks too large to be masked: must be none, or be looked at.
+        residual_marks: Other unsafe marks found after masking: must be none.
         notes: What could not be done as it should.
     """
 
     output: str
     kept_text: tuple[str, ...] = ()
     masked: int = 0
+    left_marks: int = 0
     residual_marks: int = 0
     notes: tuple[str, ...] = ()
 
@@ -68,8 +70,13 @@ class Audit:
 
     @property
     def residual(self) -> int:
-        """Files in whose pixels something unsafe was found again (headers are quarantined)."""
-        return sum(f.residual_marks > 0 for f in self.files)
+        """Files in whose pixels something unsafe may still be (headers are quarantined)."""
+        return len(self.suspects)
+
+    @property
+    def suspects(self) -> list[str]:
+        """These files, within the output folder."""
+        return [f.output for f in self.files if f.left_marks or f.residual_marks]
 
     def to_dict(self) -> dict[str, Any]:
         """For a script."""
@@ -78,6 +85,7 @@ class Audit:
             "pixels": self.pixels,
             "written": len(self.files),
             "with_residual": self.residual,
+            "look_at": self.suspects,
             "quarantined": dict(self.quarantined),
             "skipped": self.skipped,
             "unchecked": self.unchecked,
@@ -94,9 +102,11 @@ class Audit:
             "",
             f"- Options: {', '.join(self.options) or 'Basic Profile only'}; pixels: {self.pixels}.",
             f"- Written {len(self.files)}, quarantined {self.quarantined.total()}, skipped {self.skipped}.",
-            f"- With unsafe marks found again in the pixels: {self.residual}.",
+            f"- With unsafe marks that may still be in the pixels: {self.residual}.",
             f"- Marks masked in pixels: {sum(f.masked for f in self.files)}; "
+            f"too large to mask without anatomy: {sum(f.left_marks for f in self.files)}; "
             f"found again afterwards: {sum(f.residual_marks for f in self.files)}.",
+            *_listed("Look at the pixels of these files, and pass none on unseen", Counter(self.suspects)),
             *_listed("Quarantined, by reason", self.quarantined),
             *_listed("Free text that was scrubbed and kept (read it), files by attribute", text),
             *_listed("Notes", Counter(note for f in self.files for note in f.notes)),

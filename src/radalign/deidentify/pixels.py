@@ -20,12 +20,14 @@ class PixelOutcome:
     Args:
         masked: Marks that were filled.
         kept: Safe marks that stay, as read.
-        residual: Unsafe marks found again after masking.
+        left: Unsafe marks that were not masked, because they are larger than a label.
+        residual: Other unsafe marks found again after masking.
         was_read: Whether OCR looked.
     """
 
     masked: int
     kept: tuple[str, ...]
+    left: int
     residual: int
     was_read: bool
 
@@ -46,6 +48,7 @@ def clean_pixels(dataset: Dataset, reader: Reader | None, band: float = 0.5) -> 
     outcome = PixelOutcome(
         masked=sum(len(c.masked) for c in cleaned),
         kept=tuple(mark.text for c in cleaned for mark in c.kept),
+        left=sum(len(c.left) for c in cleaned),
         residual=sum(len(c.residual) for c in cleaned),
         was_read=reader is not None,
     )

@@ -89,7 +89,7 @@ def _dicom(file: Path, plan: Plan, ledger: Ledger) -> FileAudit:
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     pixels = clean_pixels(dataset, plan.reader, plan.band) if plan.mask_pixels else None
-    if pixels and pixels.was_read and not pixels.residual:
+    if pixels and pixels.was_read and not (pixels.residual or pixels.left):
         note_clean_pixels(dataset)
     ledger.patient(outcome.patient, outcome.pseudonym, outcome.shift_days)
     relative = Path(outcome.pseudonym) / str(dataset.StudyInstanceUID) / f"{dataset.SOPInstanceUID}.dcm"
@@ -141,7 +141,9 @@ def _save(dataset: Dataset, path: Path) -> None:
 
 def _file_audit(output: str, outcome: Outcome, pixels: PixelOutcome | None) -> FileAudit:
     audit = FileAudit(output, tuple(sorted(outcome.kept_text)), notes=tuple(outcome.notes))
-    return audit if pixels is None else replace(audit, masked=pixels.masked, residual_marks=pixels.residual)
+    if pixels is None:
+        return audit
+    return replace(audit, masked=pixels.masked, left_marks=pixels.left, residual_marks=pixels.residual)
 
 
 def _as_record(audit: FileAudit) -> dict[str, Any]:

@@ -30,7 +30,8 @@ class Check:
         dropped: Reasons of the quality filter; empty when it stays.
         masked: What was masked, as read ("?" where it was not read).
         kept: Safe marks that stay.
-        residual: Unsafe marks that were still found afterwards.
+        left: Unsafe marks too large or too near the middle to be masked.
+        residual: Other unsafe marks that were still found afterwards.
         error: Why it could not be read, "" if it could.
     """
 
@@ -39,6 +40,7 @@ class Check:
     dropped: tuple[str, ...] = ()
     masked: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    left: int = 0
     residual: int = 0
     error: str = ""
 
@@ -65,6 +67,7 @@ class CheckResult:
             "reasons": dict(self.counts),
             "with_masked_marks": sum(bool(c.masked) for c in self.checks),
             "with_safe_marks": sum(bool(c.kept) for c in self.checks),
+            "with_marks_left": sum(bool(c.left) for c in self.checks),
             "still_marked": sum(bool(c.residual) for c in self.checks),
             "checks": [asdict(c) for c in self.checks],
         }
@@ -78,6 +81,7 @@ class CheckResult:
         lines += [
             f"{said['with_masked_marks']:6,} have marks that are masked",
             f"{said['with_safe_marks']:6,} have marks that were read as safe and stay",
+            f"{said['with_marks_left']:6,} have marks too large or too near the middle, which stay",
             f"{said['still_marked']:6,} have marks that were still found after masking",
         ]
         return "\n".join(lines)
@@ -123,7 +127,7 @@ def check_sheet(
     for study_id, view in progress(drawn, "Checking images") if progress else drawn:
         check, pair = _check(manifest.image_path(view), study_id, view, reader, limits, band)
         checks.append(check)
-        tiles = told if check.dropped or check.masked or check.error else plain
+        tiles = told if check.dropped or check.masked or check.left or check.error else plain
         if len(tiles) < 2 * shown:
             tiles += pair
     tiles = (told + plain)[: 2 * shown]
@@ -148,6 +152,7 @@ def _check(
         dropped,
         tuple(mark.text or "?" for mark in cleaned.masked),
         tuple(mark.text for mark in cleaned.kept),
+        len(cleaned.left),
         len(cleaned.residual),
     )
     return check, [
@@ -162,6 +167,8 @@ def _say(check: Check, cleaned: Cleaned) -> str:
         lines.append(f"masked {len(check.masked)}" + ("" if cleaned.was_read else " (not read)"))
     if check.kept:
         lines.append(f"kept {' '.join(check.kept)}")
+    if check.left:
+        lines.append(f"{check.left} too large to mask")
     if check.residual:
         lines.append(f"{check.residual} still found")
     return "\n".join(lines)
