@@ -43,8 +43,8 @@ def table(manifest, out, *more, methods=("clip-adapter", "tip-adapter")):
 def test_every_cell_is_trained_once_and_the_table_has_methods_by_shots(manifest, tmp_path, monkeypatch):
     out = tmp_path / "table"
     page = table(manifest, out, "--shots", "1", "--seeds", "1,2").stdout
-    assert "| method | K = 1 |" in page
-    assert "| chance | 33.3 |" in page
+    assert "| method | accuracy, K = 1 | class accuracy, K = 1 |" in page
+    assert "| chance | 33.3 | 33.3 |" in page
     result = json.loads((out / "few-shot.json").read_text())
     cells = result["settings"]["cells"]
     assert [(c["method"], c["shots"], c["seed"]) for c in cells] == [
@@ -54,15 +54,19 @@ def test_every_cell_is_trained_once_and_the_table_has_methods_by_shots(manifest,
     assert len(set(lists.values())) == 2  # every K and seed has a list of its own, the same for both methods
     for m in ("clip-adapter", "tip-adapter"):
         for k in (1,):
-            rights = [
-                np.mean(
-                    json.loads((out / "chest" / m / f"few-shot-{k}-seed{s}" / "test.json").read_text())["all"]
-                )
+            tested = [
+                json.loads((out / "chest" / m / f"few-shot-{k}-seed{s}" / "test.json").read_text())["all"]
                 for s in (1, 2)
+            ]
+            rights = [np.mean(right) for right, _ in tested]
+            by_class = [
+                np.mean([np.mean([r for r, t in zip(*pair, strict=True) if t == c]) for c in set(pair[1])])
+                for pair in tested
             ]
             found = {x["metric"]: x["value"] for x in result["measures"]
                      if (x["system"], x["task"], x["group"]) == (m, f"K = {k}", "chest")}  # fmt: skip
             assert found["accuracy"] == pytest.approx(np.mean(rights))
+            assert found["class accuracy"] == pytest.approx(np.mean(by_class))
             assert found["SD of accuracy"] == pytest.approx(np.std(rights, ddof=1))
 
     def refuse(*arguments):

@@ -104,6 +104,7 @@ class Cell:
         seed: Of the draw and of the training.
         right: Per part of the test (`all`, or `base` and `novel`): 1 where the decision was right, in the
             order of the test studies.
+        truth: Per part: the number of each test study's class.
         facts: Hash of the drawn list, number of drawn studies, trainable parameters, minutes, classes.
     """
 
@@ -112,6 +113,7 @@ class Cell:
     shots: int
     seed: int
     right: Mapping[str, NDArray[np.float64]]
+    truth: Mapping[str, NDArray[np.int64]]
     facts: Mapping[str, Any]
 
 
@@ -168,10 +170,13 @@ def _tested(
         found = decide_on_test(place, manifest, table.protocol, progress)
         partial = path.with_suffix(".partial")
         partial.write_text(
-            json.dumps({part: rows.tolist() for part, rows in found.items()}), encoding="utf-8"
+            json.dumps({part: [rows.tolist() for rows in pair] for part, pair in found.items()}),
+            encoding="utf-8",
         )
         partial.replace(path)
-    right = {part: np.array(rows) for part, rows in json.loads(path.read_text(encoding="utf-8")).items()}
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    right = {part: np.array(rows, np.float64) for part, (rows, _) in stored.items()}
+    truth = {part: np.array(rows, np.int64) for part, (_, rows) in stored.items()}
     facts = {
         "list_sha256": made["data_sha256"],
         "train_studies": made["studies"]["train"],
@@ -180,7 +185,7 @@ def _tested(
         "classes": recipe["model"]["classes"],
         "counts": _counts(table, manifest, recipe["data"]["labels"]),
     }
-    return Cell(recipe["name"], name, recipe["data"]["shots"], recipe["train"]["seed"], right, facts)
+    return Cell(recipe["name"], name, recipe["data"]["shots"], recipe["train"]["seed"], right, truth, facts)
 
 
 def _counts(table: Table, manifest: Manifest, labels: Sequence[str]) -> dict[str, int]:
@@ -195,8 +200,11 @@ def _parts(protocol: str) -> tuple[Part, ...]:
 
 def decide_on_test(
     place: Path, manifest: Manifest, protocol: str, progress: Progress | None = None
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]]:
     """Decide on the whole test split with the system of a run; each part among its own classes.
+
+    Returns:
+        Per part: 1 where the decision was right, and the number of the true class.
 
     Raises:
         EvaluationError: If the system does not learn classes, or no test study shows one.
@@ -211,13 +219,14 @@ def decide_on_test(
         )
     data = system.recipe.data
     names = chosen_classes(manifest.studies, data.labels)
-    found: dict[str, NDArray[np.float64]] = {}
+    found: dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]] = {}
     for part in _parts(protocol):
         classes = part_of_classes(names, part)
         studies = studies_of_test(manifest, classes, data)
         system.set_classes(classes)
         decided = system.classify_studies(studies, manifest, progress=progress).argmax(axis=1)
-        found[part] = (decided == np.array([class_of(s, classes) for s in studies])).astype(np.float64)
+        truth = np.array([class_of(s, classes) for s in studies], np.int64)
+        found[part] = ((decided == truth).astype(np.float64), truth)
     return found
 
 
