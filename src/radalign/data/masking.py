@@ -25,6 +25,7 @@ from radalign.study import Manifest, View
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 RECORD = "masks.jsonl"
+RULES = 2  # of what is a mark and how much is filled; copies made by other rules are not mixed in
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def mask_images(
     if not 0 < band <= 0.5:
         raise ValueError(f"A border band of {band} cannot be; use a share above 0 and up to 0.5.")
     out.mkdir(parents=True, exist_ok=True)
-    settings = {"band": band, "ocr": reader is not None}
+    settings = {"rules": RULES, "band": band, "ocr": reader is not None}
     done = _read_record(out / RECORD, settings)
     views = [view for study in manifest for view in study.views if view.path not in done]
     with (out / RECORD).open("a", encoding="utf-8") as record:
@@ -108,8 +109,8 @@ def mask_image(path: str, file: Path, out: Path, reader: Reader | None, band: fl
     name = f"{Path(path).stem}-{hashlib.sha256(path.encode()).hexdigest()[:8]}.png" if cleaned.masked else ""
     if name:
         _write(cleaned.image, out / name)
-    counts = map(len, (cleaned.masked, cleaned.kept, cleaned.left, cleaned.residual))
-    return Masked(path, name, *counts)
+    masked, kept, left, residual = map(len, (cleaned.masked, cleaned.kept, cleaned.left, cleaned.residual))
+    return Masked(path, name, masked, kept, left, residual)
 
 
 def masked_text(done: list[Masked]) -> str:

@@ -7,16 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from radalign.images.burned_in import (
-    Box,
-    Mark,
-    _Rapid,
-    clean,
-    fill,
-    find_by_edges,
-    find_marks,
-    rapid_reader,
-)
+from radalign.images.burned_in import Mark, _Rapid, clean, fill, find_marks, rapid_reader
+from radalign.images.strokes import Box, find_by_edges
 
 
 def radiograph(seed: int = 0, shape: tuple[int, int] = (480, 400)) -> np.ndarray:
@@ -170,3 +162,48 @@ def test_real_ocr_keeps_a_safe_mark_and_masks_a_name() -> None:
 
 def test_a_blank_image_has_no_text() -> None:
     assert find_marks(np.zeros((64, 64), np.uint16)) == []
+
+
+def _with_leads(image: np.ndarray) -> np.ndarray:
+    """Two wires from beside the label at the top right down across the lung, and clips where they end."""
+    picture = Image.fromarray(image.copy())
+    draw = ImageDraw.Draw(picture)
+    for start in (262, 330):
+        draw.line([(start, 22), (start + 30, 120), (start - 60, 250), (start - 10, 380)], fill=255, width=2)
+        draw.ellipse([start - 66, 244, start - 54, 256], outline=255, width=2)
+    return np.asarray(picture)
+
+
+def test_leads_beside_a_label_do_not_take_the_lung_away() -> None:
+    leads = _with_leads(radiograph() // 2)
+    image = written(leads, "PORTABLE", (268, 12), 16)
+    cleaned = clean(image, band=0.2)
+    label = image.astype(int) - leads > 60
+    assert label.sum() > 200
+    assert (cleaned.image[label] < 245).mean() > 0.95
+    changed = cleaned.image != image
+    assert changed.mean() < 0.06
+    assert not changed[120:, :300].any()  # the lung, and the wires that cross it
+
+
+def test_a_side_letter_by_the_leads_stays_when_it_is_read() -> None:
+    image = written(_with_leads(radiograph()), "L", (360, 200), 30)
+    assert clean(image, Known(L=(0, 0)), band=0.2).masked == ()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_what_is_larger_than_a_label_is_reported_and_not_filled(dtype: type) -> None:
+    image = radiograph().astype(dtype)
+    image[300:450:2, 40:160:4] = 255  # as dense as writing, a tenth of the image
+    cleaned = clean(image)
+    assert cleaned.masked == ()
+    assert len(cleaned.left) == 1
+    assert np.array_equal(cleaned.image, image)
+
+
+def test_a_mark_that_reaches_the_middle_is_reported_and_not_filled() -> None:
+    image = written(radiograph(1, (480, 480)), "WWWWWWWWW", (40, 225), 18)  # from the band to the middle
+    from_the_side = clean(image, band=0.2)
+    assert from_the_side.masked == ()
+    assert len(from_the_side.left) == 1
+    assert clean(image).masked  # where the whole image is searched, as for identities, it goes
