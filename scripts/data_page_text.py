@@ -61,7 +61,7 @@ def checked(result: dict[str, Any]) -> str:
         f"| marks that would be masked | {result['with_masked_marks']} |\n"
         f"| marks still found after masking | {result['still_marked']} |\n\n"
         f"Quality filter, by reason: {reasons}. All images of the set: see the flow above. Without OCR "
-        "every mark found counts, side letters too; boxes can take in anatomy (see the guide).\n"
+        "every mark found counts, side letters too; only what is as small as a label is masked.\n"
     )
 
 

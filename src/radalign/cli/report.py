@@ -19,13 +19,17 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
 def _read(file: Path) -> str:
-    if str(file) == "-":
-        return sys.stdin.read()
-    if not file.is_file():
+    if str(file) != "-" and not file.is_file():
         raise ValueError(
             f"There is no file {file}; give a text file with one report, or - for standard input."
         )
-    return file.read_text(encoding="utf-8-sig")
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8 text ({error.reason}); convert it, as with iconv.") from error
+    if not text.strip():
+        raise ValueError(f"There is no text in {file}; give one report.")
+    return text
 
 
 @app.command()
