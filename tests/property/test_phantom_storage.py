@@ -57,6 +57,8 @@ def read_bytes(content: bytes, suffix: str) -> np.ndarray:
 def test_a_file_reads_as_the_image_made_without_dicom(photometry, turn, syntax, height):
     # Few bits under headroom or a steep sigmoid cannot hold 256 levels, however they are read.
     assume(photometry.slope / (photometry.width - (photometry.window == "LINEAR")) <= 1 / 255)
+    # The encoder that pydicom calls makes six resolutions, which smaller images do not have.
+    assume(height >= 32 or "2000" not in syntax.name)
     case, image = a_case()
     image = image[:height]
     plain = read_bytes(FileFormat("png").encode(case, "PA", image), ".png")
