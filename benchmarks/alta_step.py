@@ -225,9 +225,9 @@ def speed(rounds: int, size: int, fp32: bool) -> dict[str, object]:
 
 def memory_of(side: str, size: int) -> None:
     """Two steps in this process, and its peak."""
-    from radalign.train.memory import use_large_pages
+    from radalign.train.memory import prepare_memory
 
-    use_large_pages()
+    prepare_memory()
     import torch
 
     from radalign.data.provenance import peak_memory_bytes
@@ -264,9 +264,9 @@ def main() -> None:
     if asked.memory_of:
         memory_of(asked.memory_of, asked.batch)
         return
-    from radalign.train.memory import use_large_pages
+    from radalign.train.memory import prepare_memory
 
-    use_large_pages()
+    prepare_memory()
     import torch
 
     from radalign.data.provenance import provenance

@@ -224,9 +224,9 @@ def speed(rounds: int, dropout: bool, size: int) -> dict[str, object]:
 
 def memory_of(side: str, size: int) -> None:
     """Train five steps in this process and print its peak."""
-    from radalign.train.memory import use_large_pages
+    from radalign.train.memory import prepare_memory
 
-    use_large_pages()
+    prepare_memory()
     import torch
 
     from radalign.data.provenance import peak_memory_bytes
@@ -264,9 +264,9 @@ def main() -> None:
     if given.memory_of:
         memory_of(given.memory_of, given.batch)
         return
-    from radalign.train.memory import use_large_pages
+    from radalign.train.memory import prepare_memory
 
-    use_large_pages()
+    prepare_memory()
     import torch
 
     from radalign.data.provenance import provenance

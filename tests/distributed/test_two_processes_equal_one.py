@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,15 +9,8 @@ import torch
 
 from radalign.train.record import read_log
 from tests.distributed.shared_work import gathered_loss, trained
+from tests.distributed.two_processes import run_in_two_processes
 from tests.training_toy import toy_manifest
-
-PROJECT = Path(__file__).parents[2]
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -29,27 +18,7 @@ def together(tmp_path_factory) -> Path:
     """A folder in which two processes have trained a toy and gathered a batch."""
     folder = tmp_path_factory.mktemp("two")
     toy_manifest(folder / "images", 24).write(folder / "m.parquet")
-    shared = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "src")]),
-        "OMP_NUM_THREADS": "1",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": free_port(),
-        "GLOO_SOCKET_IFNAME": "lo",
-        "WORLD_SIZE": "2",
-        "ACCELERATE_USE_CPU": "1",
-    }
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.distributed.shared_work", str(folder)],
-            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            cwd=PROJECT,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    said = [process.communicate(timeout=100)[1] for process in running]
-    assert [process.returncode for process in running] == [0, 0], "\n".join(said)
+    run_in_two_processes("shared_work", folder, timeout_s=100, ACCELERATE_USE_CPU="1")
     return folder
 
 

@@ -31,6 +31,10 @@ def few_shot(
     """Train every method for every number of shots and seed, test it, and write one table; resumable."""
     from functools import partial
 
+    from radalign.train.memory import prepare_memory
+
+    prepare_memory()
+
     from radalign.cli.progress import progress_bar
     from radalign.evaluate.few_shot_cells import make_table, run_cells
     from radalign.evaluate.few_shot_table import few_shot_markdown, few_shot_result, write_few_shot

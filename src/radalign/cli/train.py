@@ -37,10 +37,9 @@ def train(
     """Train a system: adapters on frozen encoders, validated every epoch, resumable after a kill."""
     import json
 
-    from radalign.train.memory import return_large_tensors, use_large_pages
+    from radalign.train.memory import prepare_memory
 
-    use_large_pages()
-    return_large_tensors()
+    prepare_memory()
 
     from radalign.study import Manifest
     from radalign.systems.base import create

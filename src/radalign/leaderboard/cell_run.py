@@ -126,8 +126,8 @@ def need_folder(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from radalign.train.memory import use_large_pages
+    from radalign.train.memory import prepare_memory
 
-    use_large_pages()
+    prepare_memory()
     need_folder(sys.argv[1:])
     sys.exit(main(sys.argv[1:]))

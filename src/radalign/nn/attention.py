@@ -17,7 +17,7 @@ from radalign.nn.dropout import dropout as drop
 from radalign.nn.packing import Bucket, Layout, pack_rows, unpack_rows
 
 _LONGEST_FLOAT32 = 128
-_LONGEST_WHOLE = 200  # longer ones go in pieces: slower below, quicker and far smaller above
+_LONGEST_WHOLE = 200  # longer ones go in pieces, which is slower below and far smaller above
 
 
 def attend(qkv: Tensor, layout: Layout, heads: int, causal: bool = False, dropout: float = 0.0) -> Tensor:

@@ -20,21 +20,15 @@ from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings
 from radalign.systems.classifier import Classifier, cosine_logits, targets_of
-from radalign.systems.frozen_space import FrozenSpace
+from radalign.systems.frozen_space import FrozenSpace, FrozenSpaceSettings
 from radalign.systems.recipe import Recipe
 
 
-class CLIPAdapterSettings(Settings):
+class CLIPAdapterSettings(FrozenSpaceSettings):
     """CLIP-Adapter's `[model]` section."""
 
-    classes: tuple[str, ...] = Field((), description="Class set; filled from data.labels or the manifest.")
-    template: str = Field("a photo of a {}.", description="Prompt of a class; {} is its name.")
     reduction: int = Field(4, ge=1, description="The bottleneck has 1 / reduction of the joint width.")
     mix: float = Field(0.2, ge=0, le=1, description="Share of the adapted feature, rest frozen.")
-    scale: float = Field(0.0, ge=0, description="Inverse temperature; 0 = CLIP's 100, or 1 / 0.07 on a map.")
-    map_penalty: float = Field(
-        0.1, gt=0, description="Ridge penalty of the map for encoders without a joint space."
-    )
 
 
 class CLIPAdapter(Classifier):

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from radalign.data.batches import ImageBatch, TextBatch
@@ -25,8 +26,21 @@ from radalign.nn.fusion import mean_over_views
 from radalign.nn.maps import SlotMap, UnitMap
 from radalign.nn.text import TextEncoder, last_tokens
 from radalign.study import Manifest
-from radalign.systems.base import Progress, System
+from radalign.systems.base import Progress, Settings, System
 from radalign.systems.warm_start import pooled_texts, pooled_views
+
+
+class FrozenSpaceSettings(Settings):
+    """What the `[model]` sections of the classifiers in this space share."""
+
+    classes: tuple[str, ...] = Field((), description="Class set; filled from data.labels or the manifest.")
+    template: str = Field("a photo of a {}.", description="Prompt of a class; {} is its name.")
+    scale: float = Field(
+        0.0, ge=0, description="Inverse temperature of the sentences; 0 = CLIP's 100, or 1 / 0.07 on a map."
+    )
+    map_penalty: float = Field(
+        0.1, gt=0, description="Ridge penalty of the map for encoders without a joint space."
+    )
 
 
 def has_joint_space(system: System) -> bool:

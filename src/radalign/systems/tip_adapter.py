@@ -29,16 +29,14 @@ from radalign.images.augment import ChangeRanges, change_images, draw_change
 from radalign.study import Manifest, Study
 from radalign.systems.base import Progress, Settings
 from radalign.systems.classifier import Classifier, cosine_logits, targets_of
-from radalign.systems.frozen_space import FrozenSpace
+from radalign.systems.frozen_space import FrozenSpace, FrozenSpaceSettings
 from radalign.systems.recipe import Recipe
 
 
-class TipAdapterSettings(Settings):
+class TipAdapterSettings(FrozenSpaceSettings):
     """Tip-Adapter's `[model]` section."""
 
-    classes: tuple[str, ...] = Field((), description="Class set; filled from data.labels or the manifest.")
     shots: int = Field(0, ge=0, description="Rows of the cache; filled from the training studies.")
-    template: str = Field("a photo of a {}.", description="Prompt of a class; {} is its name.")
     train_keys: bool = Field(False, description="Tip-Adapter-F: the keys train.")
     passes: int = Field(10, ge=1, description="Changed copies of a training image whose mean is its key.")
     alpha: float = Field(1.0, ge=0, description="Weight of the votes while the keys train.")
@@ -48,10 +46,6 @@ class TipAdapterSettings(Settings):
     )
     betas: tuple[float, ...] = Field(
         (1.0, 3.0, 5.5, 10.0), min_length=1, description="Tried on validation studies."
-    )
-    scale: float = Field(0.0, ge=0, description="Of the sentences; 0 = CLIP's 100, or 1 / 0.07 on a map.")
-    map_penalty: float = Field(
-        0.1, gt=0, description="Ridge penalty of the map for encoders without a joint space."
     )
 
 

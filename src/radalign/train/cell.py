@@ -10,7 +10,7 @@ from radalign.study import Manifest
 from radalign.systems.base import create
 from radalign.systems.recipe import load_recipe
 from radalign.train.bar import Bar
-from radalign.train.folder import read_run, remove_run
+from radalign.train.folder import read_run
 from radalign.train.loop import train
 from radalign.train.start import TrainError, differences
 
@@ -41,15 +41,17 @@ def train_cell(
         What `run.json` holds.
 
     Raises:
-        TrainError: If the folder holds a finished run of other settings or data.
+        TrainError: If the folder holds a run of other settings or data.
+        KeyboardInterrupt: If somebody asked the training to stop; the next call goes on there.
     """
     before = read_run(folder)
     if before.get("finished"):
         _need_same(before, load_recipe(recipe, overrides).model_dump(mode="json"), manifest, folder)
         return before
-    if before:
-        remove_run(folder)
-    train(create(recipe, overrides), manifest, folder, cache_folder, resume=True, device=device, bar=bar)
+    system = create(recipe, overrides)
+    result = train(system, manifest, folder, cache_folder, resume=True, device=device, bar=bar)
+    if not result.is_finished:
+        raise KeyboardInterrupt  # the training put it off to save its state; a table has nothing to test yet
     return read_run(folder)
 
 

@@ -22,6 +22,12 @@ LARGE_BYTES = 2**20
 KEPT_KERNELS = 256
 
 
+def prepare_memory() -> None:
+    """Both of the below, for every process that trains; call it before torch is imported."""
+    use_large_pages()
+    return_large_tensors()
+
+
 def use_large_pages() -> bool:
     """Ask torch for large pages; call it before torch is imported, which reads the switch once.
 
