@@ -1,4 +1,4 @@
-"""Large pages are asked for once, before torch, and never over somebody's own wish; large tensors go back."""
+"""Large pages and few kernels are asked for once, before torch, and never over somebody's own wish."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from radalign.train.memory import use_large_pages
+from radalign.train.memory import keep_few_kernels, use_large_pages
 
 CODE = """
 import os, sys
@@ -36,33 +36,25 @@ def test_once_torch_is_there_nothing_happens():
     import torch  # noqa: F401
 
     assert use_large_pages() is False
+    assert keep_few_kernels() is False
 
 
-RETURNED = """
-from pathlib import Path
-from radalign.train.memory import LARGE_BYTES, return_large_tensors
-print(return_large_tensors())
-import numpy as np
-
-def resident_bytes():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
-blocks = [np.ones(2 * LARGE_BYTES, np.uint8) for _ in range(40)]
-full = resident_bytes()
-del blocks[:-1]  # the last one would hold a heap open
-print(full - resident_bytes() >= 39 * 2 * LARGE_BYTES)
+KERNELS = """
+import os
+from radalign.train.memory import prepare_memory
+prepare_memory()
+print(os.environ.get("ONEDNN_PRIMITIVE_CACHE_CAPACITY"))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux has these switches.")
-@pytest.mark.parametrize(("own_setting", "said"), [(None, "True\nTrue"), ("33554432", "False")])
-def test_a_freed_large_array_goes_back_to_the_system_unless_somebody_set_the_heap(own_setting, said):
-    names = ("MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD")
-    environment = {k: v for k, v in os.environ.items() if k not in names}
-    if own_setting is not None:
-        environment["MALLOC_MMAP_THRESHOLD_"] = own_setting
+@pytest.mark.parametrize(("set_before", "said"), [(None, "256"), ("9", "9")])
+def test_few_kernels_are_kept_unless_somebody_has_decided(set_before, said):
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    environment = {k: v for k, v in os.environ.items() if k != name} | (
+        {name: set_before} if set_before else {}
+    )
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
-        [sys.executable, "-c", RETURNED], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", KERNELS], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip().startswith(said)
+    assert done.stdout.strip() == said
