@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from radalign.nn.fused_bias import frozen_linear
+
 Tensors = tuple[Tensor, Tensor | None]
 
 
@@ -85,7 +87,7 @@ class Linear(nn.Linear):
             out = F.linear(x, self.weight, self.bias)
             return out if scale is None else out * scale
         weight, bias = self._copy.of(dtype, self.weight, self.bias, scale)
-        return F.linear(x.to(dtype), weight, bias)
+        return frozen_linear(x.to(dtype), weight, bias)
 
 
 def _scaled(weight: Tensor, bias: Tensor | None, scale: Tensor | None) -> tuple[Tensor, Tensor | None]:
