@@ -20,10 +20,10 @@ class Ledger:
 
     Args:
         path: The file; made if missing, readable by its owner only.
-        fingerprint: Of the key and the settings; a ledger made with others is refused.
+        fingerprint: Of the key, the settings and the rules; a ledger made with others is refused.
 
     Raises:
-        DeidentifyError: If the ledger belongs to another key or other settings.
+        DeidentifyError: If the ledger belongs to another key, other settings or other rules.
     """
 
     def __init__(self, path: Path, fingerprint: str) -> None:
@@ -35,7 +35,7 @@ class Ledger:
         lines = _read(path)
         if lines and lines[0].get("fingerprint") != fingerprint:
             raise DeidentifyError(
-                f"{path} was made with another key or other settings; "
+                f"{path} was made with another key, other settings (OCR among them) or older rules; "
                 "use those, or a new ledger and a new folder."
             )
         for line in lines:

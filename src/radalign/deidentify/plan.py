@@ -12,6 +12,9 @@ from radalign.deidentify.keys import Key, new_key, read_key
 from radalign.deidentify.profile import Profile
 from radalign.images.burned_in import Reader, choose_reader
 
+RULES = 1
+"""Version of the rules. Raise it when a change makes the same file come out otherwise: tags, text, masks."""
+
 _DATES = {"shift": "modified-dates", "remove": "", "keep": "full-dates"}
 
 
@@ -54,7 +57,8 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """Tells apart runs whose results must not be mixed, without giving the key away."""
-        how = f"{sorted(self.profile.options)} {self.mask_pixels} {self.band} {self.reader is not None}"
+        settings = f"{sorted(self.profile.options)} {self.mask_pixels} {self.band} {self.reader is not None}"
+        how = f"rules {RULES} {settings}"
         return self.key.pseudonym("ledger", hashlib.sha256(how.encode()).hexdigest())
 
 

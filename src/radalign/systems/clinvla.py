@@ -188,7 +188,9 @@ class ClinVLA(System):
 
     def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
         """Fill the linear maps from the frozen features of the training studies, when the recipe says so."""
-        return {} if self.maps_head is None else self.maps_head.fit(self, manifest, progress)
+        if self.maps_head is None:
+            return {}
+        return self.maps_head.fit(self, manifest, progress, self.settings.mask_ratio)
 
     # -- encoding ----------------------------------------
 

@@ -18,6 +18,7 @@ from radalign.data.batches import ImageBatch, TextBatch
 from radalign.data.read_slots import has_view, read_slots
 from radalign.nn.heads import ProjectionHead
 from radalign.nn.maps import SlotMap, UnitMap
+from radalign.nn.masking import random_keep
 from radalign.nn.text import TextEncoder
 from radalign.nn.vision import VisionEncoder
 from radalign.objectives.closed_form import canonical_maps
@@ -70,10 +71,25 @@ class WarmMaps(MapPair):
             nn.init.zeros_(head.out.weight)
             nn.init.zeros_(head.out.bias)
 
-    def fit(self, system: System, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
-        """Fill all maps from the manifest's training studies."""
+    def fit(
+        self, system: System, manifest: Manifest, progress: Progress | None = None, mask_ratio: float = 0.0
+    ) -> dict[str, float]:
+        """Fill all maps from the manifest's training studies.
+
+        Args:
+            system: Its towers are still the frozen backbones.
+            manifest: With a training part.
+            progress: Called around the batches.
+            mask_ratio: Share of patches that training drops. The folds' maps are used in training only, so
+                they are fitted on views with as many patches missing; maps of whole views do not fit those.
+
+        Returns:
+            Numbers for the log.
+        """
         ids, rows, present, texts = cached_features(system, manifest, progress)
         numbers = fit_canonical(self.image, self.text, rows, present, texts)
+        if mask_ratio and len(self.folds):
+            ids, rows, present, texts = cached_features(system, manifest, progress, mask_ratio)
         fold = self._folds(ids)
         for number, pair in enumerate(self._pairs()):
             kept = fold != number  # [B]
@@ -178,9 +194,14 @@ def fit_canonical(
     return {"studies": len(x), "first_correlation": float(maps.correlations[0])}
 
 
-def pooled_views(vision: VisionEncoder, images: ImageBatch) -> Tensor:
-    """CLS and mean patch of every present view: [N, 2 D], N = present views in mask order."""
-    tokens = vision(images.images[images.view_mask][:, None])  # [N, 1 + P, D]
+def pooled_views(vision: VisionEncoder, images: ImageBatch, mask_ratio: float = 0.0) -> Tensor:
+    """CLS and mean (kept) patch of every present view: [N, 2 D], N = present views in mask order."""
+    views = images.images[images.view_mask][:, None]  # [N, 1, h, w]
+    keep = None
+    if mask_ratio:
+        patches = (views.shape[-2] // vision.patch_px) * (views.shape[-1] // vision.patch_px)
+        keep = random_keep(len(views), patches, mask_ratio).to(views.device)
+    tokens = vision(views, keep)  # [N, 1 + P, D]
     return torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)
 
 
@@ -192,7 +213,7 @@ def pooled_texts(text: TextEncoder, texts: TextBatch) -> Tensor:
 
 
 def cached_features(
-    system: Any, manifest: Manifest, progress: Progress | None = None
+    system: Any, manifest: Manifest, progress: Progress | None = None, mask_ratio: float = 0.0
 ) -> tuple[list[str], Tensor, Tensor, Tensor]:
     """`training_features` of a system whose towers are still the frozen backbones, kept for other runs.
 
@@ -201,10 +222,11 @@ def cached_features(
     """
     folder: Path | None = system.feature_cache
     if folder is None:
-        return training_features(system, manifest, progress)
-    path = Path(folder) / f"features-{_features_key(system, manifest)}.safetensors"
+        return training_features(system, manifest, progress, mask_ratio)
+    masked = f"-masked-{mask_ratio:g}-seed-{system.recipe.train.seed}" if mask_ratio else ""
+    path = Path(folder) / f"features-{_features_key(system, manifest)}{masked}.safetensors"
     if not path.is_file():
-        ids, rows, present, texts = training_features(system, manifest, progress)
+        ids, rows, present, texts = training_features(system, manifest, progress, mask_ratio)
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         save_file({"rows": rows, "present": present, "texts": texts}, partial, {"ids": json.dumps(ids)})
@@ -224,9 +246,20 @@ def _features_key(system: Any, manifest: Manifest) -> str:
 
 @torch.inference_mode()
 def training_features(
-    system: Any, manifest: Manifest, progress: Progress | None = None, batch_size: int = 32
+    system: Any,
+    manifest: Manifest,
+    progress: Progress | None = None,
+    mask_ratio: float = 0.0,
+    batch_size: int = 32,
 ) -> tuple[list[str], Tensor, Tensor, Tensor]:
     """Pooled features of the manifest's training studies that have a view and a report.
+
+    Args:
+        system: Its towers, settings and tokenizer are used as they are.
+        manifest: With a training part.
+        progress: Called around the batches.
+        mask_ratio: Share of patches dropped per view, drawn once.
+        batch_size: Studies at a time.
 
     Returns:
         their ids, rows [N, 2 D] of present views, present [B, V], texts [B, D]; float32 on the CPU.
@@ -246,7 +279,7 @@ def training_features(
     for start in starts if progress is None else progress(starts, "Computing frozen features"):
         part = chosen[start : start + batch_size]
         images = read_slots(part, manifest, system.recipe.data).to(system.device)
-        rows.append(pooled_views(system.vision, images).float().cpu())
+        rows.append(pooled_views(system.vision, images, mask_ratio).float().cpu())
         present.append(images.view_mask.cpu())
         batch = system.tokenize([s.report.body for s in part]).to(system.device)
         texts.append(pooled_texts(system.text, batch).float().cpu())

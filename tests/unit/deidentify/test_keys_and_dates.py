@@ -83,7 +83,7 @@ def test_a_ledger_goes_on_after_a_cut_line(tmp_path: Path) -> None:
 def test_a_ledger_of_another_key_is_refused(tmp_path: Path) -> None:
     with Ledger(tmp_path / "ledger", "f"):
         pass
-    with pytest.raises(DeidentifyError, match="another key or other settings"):
+    with pytest.raises(DeidentifyError, match="another key, other settings"):
         Ledger(tmp_path / "ledger", "g")
     (tmp_path / "x").write_text("no json\n")
     with pytest.raises(DeidentifyError, match="is not a ledger"):

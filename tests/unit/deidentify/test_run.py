@@ -10,7 +10,7 @@ from pydicom.uid import RLELossless
 from radalign.deidentify.errors import DeidentifyError
 from radalign.deidentify.keys import Key, new_key
 from radalign.deidentify.pixels import clean_pixels
-from radalign.deidentify.plan import Plan, make_plan
+from radalign.deidentify.plan import RULES, Plan, make_plan
 from radalign.deidentify.profile import Profile
 from radalign.deidentify.run import deidentify
 from radalign.images.burned_in import Mark
@@ -97,8 +97,32 @@ def test_a_second_run_does_nothing_again_and_a_new_file_is_added(folder: Path, m
 
 def test_other_settings_do_not_mix_with_an_old_ledger(folder: Path) -> None:
     deidentify(plan(folder))
-    with pytest.raises(DeidentifyError, match="another key or other settings"):
+    with pytest.raises(DeidentifyError, match="another key, other settings"):
         deidentify(plan(folder, profile=Profile(frozenset())))
+
+
+def test_newer_rules_do_not_mix_with_an_old_ledger(folder: Path, monkeypatch) -> None:
+    deidentify(plan(folder))
+    monkeypatch.setattr("radalign.deidentify.plan.RULES", RULES + 1)
+    with pytest.raises(DeidentifyError, match="older rules"):
+        deidentify(plan(folder))
+
+
+def test_a_run_that_was_killed_goes_on_with_the_files_that_are_left(folder: Path) -> None:
+    def killed(files, title):
+        yield next(iter(files))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        deidentify(plan(folder), killed)
+    done = list((folder.parent / "out").rglob("*.dcm"))
+    seen = []
+    audit = deidentify(plan(folder), lambda files, title: seen.extend(files) or files)
+    whole = deidentify(plan(folder))
+    assert not list((folder.parent / "out").rglob("*.partial"))
+    assert len(seen) == len(audit.files) + audit.quarantined.total() + audit.skipped - 1
+    assert len(done) <= 1
+    assert [f.output for f in audit.files] == [f.output for f in whole.files]
 
 
 def test_the_secrets_never_lie_with_the_files(folder: Path) -> None:
