@@ -5,6 +5,8 @@
     [[test]]      subsets of the split, such as the studies with a frontal view
     [[arm]]       name, recipe, settings, seeds, what it ablates
 
+    extends       another plan, whose tables this one replaces and whose arms it keeps
+
 Packaged plans lie in `leaderboard/plans/`; any other file may be named by its path.
 """
 
@@ -176,21 +178,39 @@ def load_plan(name_or_path: str | Path) -> BoardPlan:
         LeaderboardError: If there is no such plan, or it is wrong.
         RecipeError: If a recipe does not exist.
     """
-    path = Path(name_or_path)
-    if not path.is_file():
-        path = Path(str(resources.files("radalign.leaderboard") / "plans" / f"{name_or_path}.toml"))
-    if not path.is_file():
-        raise LeaderboardError(
-            f"There is no plan {str(name_or_path)!r}; use {', '.join(plan_names())} or a TOML file."
-        )
+    path = _find(name_or_path)
+    table = _read(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        plan = BoardPlan.model_validate(_with_every_recipe(table, path.parent))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LeaderboardError(f"{path} is not readable TOML: {error}.") from error
+        return BoardPlan.model_validate(_with_every_recipe(table, path.parent))
     except ValidationError as error:
         raise LeaderboardError(f"{path} is not a valid plan:\n{explain(error)}") from error
-    return plan
+
+
+def _find(name_or_path: str | Path, beside: Path | None = None) -> Path:
+    """The file of a plan: a path (also one beside another plan), or a packaged plan's name."""
+    packaged = Path(str(resources.files("radalign.leaderboard") / "plans" / f"{name_or_path}.toml"))
+    for path in (Path(name_or_path), packaged) if beside is None else (beside / name_or_path, packaged):
+        if path.is_file():
+            return path
+    raise LeaderboardError(
+        f"There is no plan {str(name_or_path)!r}; use {', '.join(plan_names())} or a TOML file."
+    )
+
+
+def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The plan's table over that of the plan it extends; arms are added, one of the same name is replaced."""
+    if path in seen:
+        raise LeaderboardError(f"{path} extends itself; leave one `extends` out.")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise LeaderboardError(f"{path} is not readable TOML: {error}.") from error
+    if "extends" not in table:
+        return table
+    base = _read(_find(str(table.pop("extends")), path.parent), (*seen, path))
+    own = {str(arm.get("name")): arm for arm in table.pop("arm", [])}
+    arms = [own.pop(str(arm.get("name")), arm) for arm in base.get("arm", [])]
+    return base | table | {"arm": [*arms, *own.values()]}
 
 
 def _with_every_recipe(table: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -61,5 +61,28 @@ def test_a_wrong_plan_is_answered_with_a_sentence(tmp_path, text, sentence):
 
 
 def test_an_unknown_plan_names_the_known_ones():
-    with pytest.raises(LeaderboardError, match="ablations-clinvla, ablations-nearl, openi, simulated"):
+    with pytest.raises(
+        LeaderboardError,
+        match="ablations-clinvla, ablations-nearl, openi, openi-small, simulated, simulated-small",
+    ):
         load_plan("nothing")
+
+
+def test_a_plan_that_extends_another_keeps_its_arms_and_replaces_those_of_the_same_name(tmp_path):
+    (tmp_path / "base.toml").write_text(
+        'name = "base"\ntitle = "Base"\ndescription = "d"\nreference = "a"\nbudget = {minutes = 1}\n'
+        '[[arm]]\nname = "a"\nrecipe = "ridge"\n[[arm]]\nname = "b"\nrecipe = "cca"\n'
+    )
+    (tmp_path / "own.toml").write_text(
+        'extends = "base.toml"\nname = "own"\n[[arm]]\nname = "b"\nrecipe = "frozen"\n'
+        '[[arm]]\nname = "c"\nrecipe = "clinvla"\n'
+    )
+    plan = load_plan(tmp_path / "own.toml")
+    assert (plan.name, plan.title, plan.budget.minutes) == ("own", "Base", 1)
+    assert [(arm.name, arm.recipe) for arm in plan.arm] == [("a", "ridge"), ("b", "frozen"), ("c", "clinvla")]
+
+
+def test_a_plan_cannot_extend_itself(tmp_path):
+    (tmp_path / "loop.toml").write_text('extends = "loop.toml"\nname = "loop"\n')
+    with pytest.raises(LeaderboardError, match="extends itself"):
+        load_plan(tmp_path / "loop.toml")
