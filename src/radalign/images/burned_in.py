@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from radalign.images.faint_lines import find_faint_lines
 from radalign.images.strokes import Box, find_by_edges, too_large
 
 SAFE_MARKS = frozenset({
@@ -109,13 +110,25 @@ def clean(image: np.ndarray, reader: Reader | None = None, band: float = 0.5) ->
 def find_marks(image: np.ndarray, reader: Reader | None = None, band: float = 0.5) -> list[Mark]:
     """What is written on an image, found by its edges and, with a reader, by OCR too."""
     picture = _as_picture(image)
-    marks = [Mark(box) for box in find_by_edges(picture) if _in_band(box, picture.shape, band)]
+    boxes = _joined([*find_by_edges(picture), *find_faint_lines(picture)], picture.shape)
+    marks = [Mark(box) for box in boxes if _in_band(box, picture.shape, band)]
     if reader is None:
         return marks
     found = [mark for mark in reader.find(picture) if _in_band(mark.box, picture.shape, band)]
     alone = [mark for mark in marks if not any(mark.box.overlaps(f.box) for f in found)]
     found += [Mark(mark.box, reader.read(_crop(picture, mark.box))) for mark in alone]
     return found
+
+
+def _joined(boxes: Sequence[Box], shape: tuple[int, ...]) -> list[Box]:
+    """Overlapping boxes as one, where that is not larger than a label."""
+    out: list[Box] = []
+    for box in boxes:
+        for other in [o for o in out if o.overlaps(box) and not too_large(o.joined(box), shape)]:
+            out.remove(other)
+            box = box.joined(other)
+        out.append(box)
+    return out
 
 
 def fill(image: np.ndarray, box: Box) -> np.ndarray:

@@ -18,8 +18,8 @@ MAX_MARK_SHARE = 0.04
 
 _STEP = 0.22  # of the grey range between neighbouring pixels: anatomy is smoother, even at bone edges
 _CELLS = 140  # per longer side
-_STROKE_SHARE = 1 / 60  # of the longer side: the widest stroke
-_MIN_STROKE_PX = 5
+MAX_STROKE_SHARE = 1 / 60  # of the longer side: the widest stroke
+MIN_STROKE_PX = 5
 _SAME_LINE, _LINE_GAP = 0.6, 1.5  # of the letters' height
 _ARM_SHARE = 1 / 50  # of the longer side
 _BRIDGE, _RUN = 1, 4  # cells: between letters, and the shortest line of them; a wire is narrower
@@ -67,7 +67,7 @@ def find_by_edges(picture: np.ndarray) -> list[Box]:
         picture: uint8 [H, W].
     """
     up, down = _steps(picture)
-    strokes = _strokes(up, down, max(_MIN_STROKE_PX, round(max(picture.shape) * _STROKE_SHARE)))
+    strokes = strokes_of(up, down, max(MIN_STROKE_PX, round(max(picture.shape) * MAX_STROKE_SHARE)))
     if not strokes.any():
         return []
     steps = up | down
@@ -82,6 +82,16 @@ def find_by_edges(picture: np.ndarray) -> list[Box]:
         elif _is_writing(up, down, box, picture.shape):
             boxes.append(box)
     return _lines(boxes, picture.shape)
+
+
+def groups_of(strokes: np.ndarray, cell: int, reach: int) -> list[Box]:
+    """Boxes around strokes that lie within `reach` cells of each other along a row, and in touching rows."""
+    cells = _per_cell(strokes, cell)
+    wide = cells.copy()
+    for by in range(1, reach + 1):
+        wide[:, by:] |= cells[:, :-by]
+        wide[:, :-by] |= cells[:, by:]
+    return [_tight(strokes, group, cell) for group in _groups(wide)]
 
 
 def too_large(box: Box, shape: tuple[int, ...]) -> bool:
@@ -100,7 +110,7 @@ def _steps(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return steps >= limit, steps <= -limit
 
 
-def _strokes(up: np.ndarray, down: np.ndarray, width_px: int) -> np.ndarray:
+def strokes_of(up: np.ndarray, down: np.ndarray, width_px: int) -> np.ndarray:
     """Steps that have one of the other kind within a stroke's width, in the same row."""
     return np.asarray((up & _near(down, width_px)) | (down & _near(up, width_px)))
 
@@ -208,10 +218,14 @@ def _is_writing(up: np.ndarray, down: np.ndarray, box: Box, shape: tuple[int, ..
     height, width = box.bottom - box.top, box.right - box.left
     if min(height, width) < _MIN_SIDE_PX - 2 or max(height / shape[0], width / shape[1]) > _MAX_SHARE_OF_SIDE:
         return False
+    both = int((up | down)[box.top : box.bottom, box.left : box.right].sum())
+    return balanced(up, down, box) and _FILL_RANGE[0] <= both / (height * width) <= _FILL_RANGE[1]
+
+
+def balanced(up: np.ndarray, down: np.ndarray, box: Box) -> bool:
+    """Whether a box holds as many steps as a few letters do, and of both kinds."""
     ups, downs = (int(s[box.top : box.bottom, box.left : box.right].sum()) for s in (up, down))
-    if ups + downs < _MIN_STEPS or min(ups, downs) < _BOTH_SIGNS * max(ups, downs):
-        return False
-    return _FILL_RANGE[0] <= (ups + downs) / (height * width) <= _FILL_RANGE[1]
+    return ups + downs >= _MIN_STEPS and min(ups, downs) >= _BOTH_SIGNS * max(ups, downs)
 
 
 def _is_curve(steps: np.ndarray, box: Box) -> bool:
