@@ -80,4 +80,4 @@ def _has_one_shade(picture: np.ndarray, strokes: np.ndarray, box: Box) -> bool:
     near = np.lib.stride_tricks.sliding_window_view(padded, 2 * _INK_PX + 1, axis=1)  # [h, w, 2 I + 1]
     at = strokes[box.top : box.bottom, left:right]
     spreads = (np.subtract(*np.percentile(ink[at], (75, 25))) for ink in (near.max(2), near.min(2)))
-    return min(spreads) <= _ONE_SHADE
+    return bool(min(spreads) <= _ONE_SHADE)
