@@ -23,7 +23,7 @@ from radalign.data.provenance import provenance, version_of
 
 ROOT = Path(__file__).parent.parent
 SETS = ("openi_iu_xray", "covid19_image_data", "hannover_covid19", "nih_cxr14_small")
-CHECKED = 300
+CHECKED, CHECKED_OCR, WRITTEN = 300, 40, 24
 EXTRAS = ("pyjpegls", "pylibjpeg-openjpeg", "python-gdcm", "imagecodecs", "rapidocr")
 Steps = dict[str, Callable[[Path], list[str]]]
 
@@ -43,6 +43,11 @@ def steps(data: Path, work: Path) -> Steps:
     found["check"] = lambda out: verb(
         "data", "check", manifest, "--images", str(CHECKED), "--ocr", "off", "--json"
     )
+    if version_of("rapidocr") != "not installed":
+        found["check_ocr"] = lambda out: verb(
+            "data", "check", manifest, "--images", str(CHECKED_OCR), "--ocr", "on", "--json"
+        )
+    found["burned"] = lambda out: [*benchmark("burned_in", "--json", out), "--images", str(WRITTEN)]
     found["score"] = lambda out: verb("report", "score", "--json")
     found["storage"] = lambda out: benchmark("dicom_storage", "--json", out)
     found["pixels"] = lambda out: benchmark("dicom_pixels", "--out", out)
