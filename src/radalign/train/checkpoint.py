@@ -38,7 +38,7 @@ class Place:
         step: Optimiser steps taken.
         epoch: The epoch that is under way, from 0.
         batch: Batches of it already used.
-        elapsed_s: Wall time of all sessions so far.
+        elapsed_s: Wall time so far, interruptions left out.
         best: The best validation number so far, None before the first.
         best_epoch: After how many epochs it was reached.
         averaged: Steps in the running average.

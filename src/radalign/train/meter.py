@@ -14,7 +14,7 @@ class Meter:
 
     Args:
         total_steps: Steps of the whole run.
-        done_steps: Steps of earlier sessions.
+        done_steps: Steps taken before the last interruption.
     """
 
     def __init__(self, total_steps: int, done_steps: int = 0) -> None:

@@ -16,7 +16,7 @@ class RunLog:
 
     Args:
         path: The file.
-        length_bytes: What to keep of an earlier session; 0 starts a new log.
+        length_bytes: What to keep of the log before an interruption; 0 starts a new log.
     """
 
     def __init__(self, path: Path, length_bytes: int = 0) -> None:

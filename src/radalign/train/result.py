@@ -37,7 +37,7 @@ class RunResult:
         best_epoch: When it was reached.
         best_numbers: All numbers of that validation.
         last_numbers: All numbers of the last one.
-        wall_s: Time of all sessions together.
+        wall_s: Wall time, interruptions left out.
         peak_memory_bytes: Of the main process since it last started.
         details: What else makes the result repeatable: recipe, data, versions, device.
     """
