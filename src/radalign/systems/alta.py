@@ -98,7 +98,7 @@ class ALTA(System):
             for block in encoder.transformer.blocks:
                 block.attention_adapter = SequentialAdapter(encoder.width, s.adapter_ratio)
                 block.parallel_adapter = ParallelAdapter(encoder.width, s.adapter_ratio)
-        self.grid = recipe.data.size_px // self._reconstruction_scale() // self.vision.patch_px
+        self.grid = self.encoder_px() // self.vision.patch_px
         self.view_embedding = nn.Parameter(torch.zeros(2, d_img))  # frontal, lateral
         self.time_embedding = nn.Parameter(torch.zeros(2, d_img))  # current, prior
         self.missing_token: nn.Parameter | None = None
@@ -179,8 +179,7 @@ class ALTA(System):
     def _see(self, images: ImageBatch) -> Seen:
         """Encode the present views, or all slots when missing ones count."""
         counted = self._counted(images.view_mask)
-        size = self.recipe.data.size_px // self._reconstruction_scale()
-        views = shrink(images.images[counted], size)[:, None]  # [N, 1, h, w]
+        views = shrink(images.images[counted], self.encoder_px())[:, None]  # [N, 1, h, w]
         p = self.vision.patch_px
         grid = (views.shape[-2] // p, views.shape[-1] // p)
         keep = random_keep(len(views), grid[0] * grid[1], self._mask_ratio()).to(views.device)
@@ -219,8 +218,10 @@ class ALTA(System):
     def _mask_ratio(self) -> float:
         return self.settings.mask_ratio if self.training else 0.0
 
-    def _reconstruction_scale(self) -> int:
-        return self.settings.target_scale if self.weight("image_reconstruction") else 1
+    def encoder_px(self) -> int:
+        """Side of the image that the encoder sees; `data.size_px` is larger when images are targets too."""
+        scale = self.settings.target_scale if self.weight("image_reconstruction") else 1
+        return self.recipe.data.size_px // scale
 
     def _pooled(self, seen: Seen) -> Tensor:
         """One vector per study: [B, D]."""

@@ -250,6 +250,10 @@ class System(nn.Module):
         """E, the width of the joint space."""
         return int(getattr(self.settings, "embedding_width", 128))
 
+    def encoder_px(self) -> int:
+        """Side of the images that the tower sees; less than `data.size_px` where these are targets too."""
+        return self.recipe.data.size_px
+
     # -- travelling ----------------------------------------
 
     def own_state(self) -> dict[str, Tensor]:

@@ -159,7 +159,7 @@ class ClinVLA(System):
             raise RecipeError(
                 "objectives.image_reconstruction rebuilds dropped patches; set model.mask_ratio above 0."
             )
-        return ClinVLAReconstruction(self, self.settings, self._encoder_px() // self.vision.patch_px)
+        return ClinVLAReconstruction(self, self.settings, self.encoder_px() // self.vision.patch_px)
 
     def _choose_what_trains(self) -> None:
         """Adapters, and the heads and scales that an objective of the recipe reaches; see also `stage`."""
@@ -222,9 +222,7 @@ class ClinVLA(System):
     def _look(self, images: ImageBatch) -> Looked:
         """Encode the present views; in training, only the patches that the mask keeps."""
         present = images.view_mask  # [B, V]
-        views = shrink(images.images[present], self._encoder_px())[
-            :, None
-        ]  # [N, 1, h, w]: only what is there
+        views = shrink(images.images[present], self.encoder_px())[:, None]  # [N, 1, h, w]: only what is there
         keep = self._keep(views)
         extra = None if self.slot_embedding is None else self.slot_embedding(present)
         tokens = self.vision(views, keep, extra)  # [N, 1 + K, D]
@@ -237,8 +235,8 @@ class ClinVLA(System):
         features = ImageFeatures(head, both, present)
         return Looked(features, local.flatten(1, 2), mask.flatten(1, 2), tokens, kept)
 
-    def _encoder_px(self) -> int:
-        """Side of the image that the encoder sees; images are larger when they are targets too."""
+    def encoder_px(self) -> int:
+        """Side of the image that the encoder sees; `data.size_px` is larger when images are targets too."""
         scale = self.settings.target_scale if self.weight("image_reconstruction") else 1
         return self.recipe.data.size_px // scale
 

@@ -24,6 +24,7 @@ from radalign.nn.vision import VisionEncoder
 from radalign.objectives.closed_form import canonical_maps
 from radalign.objectives.gather import gather
 from radalign.study import Manifest, Study
+from radalign.systems.masked_record import shrink
 
 if TYPE_CHECKING:
     from radalign.systems.base import Progress, System
@@ -194,9 +195,19 @@ def fit_canonical(
     return {"studies": len(x), "first_correlation": float(maps.correlations[0])}
 
 
-def pooled_views(vision: VisionEncoder, images: ImageBatch, mask_ratio: float = 0.0) -> Tensor:
-    """CLS and mean (kept) patch of every present view: [N, 2 D], N = present views in mask order."""
-    views = images.images[images.view_mask][:, None]  # [N, 1, h, w]
+def pooled_views(
+    vision: VisionEncoder, images: ImageBatch, mask_ratio: float = 0.0, size_px: int = 0
+) -> Tensor:
+    """CLS and mean (kept) patch of every present view: [N, 2 D], N = present views in mask order.
+
+    Args:
+        vision: The tower.
+        images: The studies' views.
+        mask_ratio: Share of patches dropped per view.
+        size_px: Side to which the tower's images are reduced first; 0 = as they are.
+    """
+    views = images.images[images.view_mask]  # [N, H, W]
+    views = (shrink(views, size_px) if size_px else views)[:, None]  # [N, 1, h, w]
     keep = None
     if mask_ratio:
         patches = (views.shape[-2] // vision.patch_px) * (views.shape[-1] // vision.patch_px)
@@ -240,7 +251,7 @@ def _features_key(system: Any, manifest: Manifest) -> str:
     data, backbones = system.recipe.data, system.recipe.backbones
     parts = [*system.backbones.values(), str(backbones.max_tokens), manifest.where(split="train").sha256()]
     parts += [str(getattr(data, name)) for name in ("size_px", "geometry", "window", "slots", "unknown_view")]
-    parts.append(str(torch.is_autocast_enabled(system.device.type)))
+    parts += [str(system.encoder_px()), str(torch.is_autocast_enabled(system.device.type))]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:20]
 
 
@@ -279,7 +290,7 @@ def training_features(
     for start in starts if progress is None else progress(starts, "Computing frozen features"):
         part = chosen[start : start + batch_size]
         images = read_slots(part, manifest, system.recipe.data).to(system.device)
-        rows.append(pooled_views(system.vision, images, mask_ratio).float().cpu())
+        rows.append(pooled_views(system.vision, images, mask_ratio, system.encoder_px()).float().cpu())
         present.append(images.view_mask.cpu())
         batch = system.tokenize([s.report.body for s in part]).to(system.device)
         texts.append(pooled_texts(system.text, batch).float().cpu())
