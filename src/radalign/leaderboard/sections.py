@@ -176,8 +176,28 @@ def everything(scores: Scores, label: str) -> Section:
 def missing(plan: BoardPlan, failures: Sequence[tuple[str, str]], waiting: Sequence[str]) -> Section:
     """Cells without a result, and why."""
     lines = [f"{label} failed: {why}" for label, why in failures]
-    lines += [f"{label} has not been run." for label in waiting]
+    if waiting:
+        lines.append(f"Not run yet: {_by_seed(waiting)}.")
     return Section("Cells without a result", [Listing(lines)] if lines else [])
+
+
+def _by_seed(labels: Sequence[str]) -> str:
+    """Cells in few words, by the seeds that are missing.
+
+    >>> _by_seed(["ALTA, seed 0", "ALTA, seed 1", "LoRA, seed 1", "HiCA, seed 1"])
+    'with seeds 0, 1: ALTA; with seed 1: LoRA, HiCA'
+    """
+    seeds: dict[str, list[str]] = {}
+    for label in labels:
+        arm, _, seed = label.rpartition(", seed ")
+        seeds.setdefault(arm, []).append(seed)
+    arms: dict[tuple[str, ...], list[str]] = {}
+    for arm, missing_seeds in seeds.items():
+        arms.setdefault(tuple(missing_seeds), []).append(arm)
+    return "; ".join(
+        f"with {'seed' if len(s) == 1 else 'seeds'} {', '.join(s)}: {', '.join(names)}"
+        for s, names in arms.items()
+    )
 
 
 def how_made(plan: BoardPlan, cells: Sequence[Judged], label: str) -> Section:
