@@ -52,9 +52,11 @@ class Budget(_Section):
 
         >>> Budget(minutes=20, epochs=10).sentence()
         'at most 20 minutes, 10 epochs'
+        >>> Budget(minutes=1).sentence()
+        'at most 1 minute'
         """
-        parts = [f"{self.minutes:g} minutes"] if self.minutes else []
-        parts += [f"{self.epochs} epochs"] if self.epochs else []
+        parts = [f"{self.minutes:g} minute{'s' * (self.minutes != 1)}"] if self.minutes else []
+        parts += [f"{self.epochs} epoch{'s' * (self.epochs != 1)}"] if self.epochs else []
         parts += [f"{self.flops:.3g} FLOPs"] if self.flops else []
         return "at most " + ", ".join(parts)
 
