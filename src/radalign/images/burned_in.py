@@ -35,6 +35,7 @@ SAFE_MARKS = frozenset({
 """Words that tell how an image was made and never who was imaged."""
 
 _BLANK = 1e-6
+_WHOLE = 0.8  # of both sides
 _BAND_ROOM = 1.5  # a mark found in a border band may reach out of it by half its width, not to the middle
 
 
@@ -99,12 +100,14 @@ def clean(image: np.ndarray, reader: Reader | None = None, band: float = 0.5) ->
     unsafe = [mark for mark in marks if not mark.is_safe]
     masked = tuple(mark for mark in unsafe if _may_be_filled(mark.box, image.shape, band))
     left = tuple(mark for mark in unsafe if mark not in masked)
+    safe = tuple(mark for mark in marks if mark.is_safe)
     out = image
     for mark in masked:
         out = fill(out, _with_room(mark.box, image.shape))
+    out = _with_safe(out, image, safe, masked) if masked else out
     again = find_marks(out, reader, band) if masked else []
     residual = tuple(m for m in again if not (m.is_safe or any(m.box.overlaps(o.box) for o in left)))
-    return Cleaned(out, masked, tuple(m for m in marks if m.is_safe), left, residual, reader is not None)
+    return Cleaned(out, masked, safe, left, residual, reader is not None)
 
 
 def find_marks(image: np.ndarray, reader: Reader | None = None, band: float = 0.5) -> list[Mark]:
@@ -118,6 +121,19 @@ def find_marks(image: np.ndarray, reader: Reader | None = None, band: float = 0.
     alone = [mark for mark in marks if not any(mark.box.overlaps(f.box) for f in found)]
     found += [Mark(mark.box, reader.read(_crop(picture, mark.box))) for mark in alone]
     return found
+
+
+def _with_safe(
+    filled: np.ndarray, image: np.ndarray, safe: Sequence[Mark], masked: Sequence[Mark]
+) -> np.ndarray:
+    """The filled image with safe marks whole: the room around initials must not cut the L beside them."""
+    kept = np.zeros(image.shape[:2], bool)
+    for marks, value in ((safe, True), (masked, False)):
+        for mark in marks:
+            kept[mark.box.top : mark.box.bottom, mark.box.left : mark.box.right] = value
+    out = filled.copy()
+    out[kept] = image[kept]
+    return out
 
 
 def _joined(boxes: Sequence[Box], shape: tuple[int, ...]) -> list[Box]:
@@ -199,7 +215,8 @@ class _Rapid:
         # RapidOCR remembers these switches from call to call, so each call sets all of them.
         result = self.engine(np.stack([picture] * 3, axis=-1), use_det=True, use_cls=False, use_rec=True)
         corners = [] if result.boxes is None else result.boxes
-        return [Mark(_around(np.asarray(c)), t) for c, t in zip(corners, result.txts or (), strict=True)]
+        lines = [Mark(_around(np.asarray(c)), t) for c, t in zip(corners, result.txts or (), strict=True)]
+        return [line for line in lines if not _is_whole(line.box, picture.shape)]
 
     def read(self, picture: np.ndarray) -> str:
         result = self.engine(np.stack([picture] * 3, axis=-1), use_det=False, use_cls=False, use_rec=True)
@@ -210,6 +227,12 @@ def _around(corners: np.ndarray) -> Box:
     left, top = np.floor(corners.min(axis=0)).astype(int)
     right, bottom = np.ceil(corners.max(axis=0)).astype(int)
     return Box(max(0, int(top)), max(0, int(left)), int(bottom), int(right))
+
+
+def _is_whole(box: Box, shape: tuple[int, ...]) -> bool:
+    """Whether a line is the picture itself, which the engine reads as one where it finds none."""
+    height, width = box.bottom - box.top, box.right - box.left
+    return height >= _WHOLE * shape[0] and width >= _WHOLE * shape[1]
 
 
 def _as_picture(image: np.ndarray) -> np.ndarray:

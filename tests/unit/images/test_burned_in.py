@@ -140,6 +140,23 @@ class RemembersItsSwitches:
         return SimpleNamespace(boxes=corners, txts=("DOE",))
 
 
+def test_a_line_as_large_as_the_picture_is_no_line() -> None:
+    corners = np.array([[[0, 0], [199, 0], [199, 199], [0, 199]], [[5, 5], [60, 5], [60, 20], [5, 20]]])
+    reader = _Rapid(lambda picture, **switches: SimpleNamespace(boxes=corners, txts=("A", "DOE")))
+    assert reader.find(np.zeros((200, 200), np.uint8)) == [Mark(Box(5, 5, 20, 60), "DOE")]
+
+
+def test_a_safe_mark_beside_initials_stays_whole() -> None:
+    image = written(written(radiograph(), "LT", (300, 10), 20), "BN", (334, 10), 20)
+    left, initials = Mark(Box(12, 299, 32, 324), "LT"), Mark(Box(12, 333, 32, 362), "BN")
+    reader = SimpleNamespace(find=lambda picture: [left, initials], read=lambda picture: "LT")
+    cleaned = clean(image, reader)
+    assert left in cleaned.kept
+    assert initials in cleaned.masked
+    assert np.array_equal(cleaned.image[12:32, 299:324], image[12:32, 299:324])
+    assert not np.array_equal(cleaned.image[12:32, 336:360], image[12:32, 336:360])
+
+
 def test_the_reader_can_find_again_after_it_has_read() -> None:
     reader = _Rapid(RemembersItsSwitches())
     picture = np.zeros((20, 20), np.uint8)
