@@ -30,7 +30,9 @@ def step_flops(system: Any, batches: Sequence[Any]) -> float:
 
     for batch in batches:
         with MatrixProducts() as count:
-            system.total(system.objectives(batch.to(system.device)))
+            total = system.total(system.objectives(batch.to(system.device)))
+        total.backward()
+        system.zero_grad(set_to_none=True)
         counts.append(count.flops)
     system.train(was_training)
     return sum(counts) / len(counts)

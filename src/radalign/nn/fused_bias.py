@@ -8,6 +8,9 @@ back to the plain layer where it is missing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -15,6 +18,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _FUSED = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+_PLAIN: ContextVar[bool] = ContextVar("plain linear layers", default=False)
+
+
+@contextmanager
+def plain_layers() -> Iterator[None]:
+    """Inside, every layer is `F.linear`, which those who count or trace products can see."""
+    token = _PLAIN.set(True)
+    try:
+        yield
+    finally:
+        _PLAIN.reset(token)
 
 
 def frozen_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -44,7 +58,7 @@ def frozen_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def _can_fuse(x: Tensor) -> bool:
     """Whether the matrix library takes this input: bf16 on a CPU that multiplies it natively."""
-    if x.dtype != torch.bfloat16 or x.device.type != "cpu" or _FUSED is None or not x.numel():
+    if x.dtype != torch.bfloat16 or x.device.type != "cpu" or _FUSED is None or not x.numel() or _PLAIN.get():
         return False
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 

@@ -6,6 +6,8 @@ import torch.nn.functional as F
 
 from radalign.nn import fused_bias
 from radalign.nn.fused_bias import frozen_linear
+from radalign.nn.linear import Linear
+from radalign.train.profile.products import MatrixProducts
 
 
 def operands(dtype=torch.bfloat16, shape=(6, 5, 32), width=24):
@@ -47,3 +49,15 @@ def test_without_the_library_or_a_bias_it_is_the_plain_layer(monkeypatch):
 def test_no_rows_give_no_rows():
     x, weight, bias = operands(shape=(0, 32))
     assert frozen_linear(x, weight, bias).shape == (0, 24)
+
+
+def test_whoever_counts_products_sees_a_frozen_layer_in_any_precision():
+    layer = Linear(32, 24).requires_grad_(False)
+    x = torch.randn(6, 32, requires_grad=True)
+    counts = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled), MatrixProducts() as count:
+            out = layer(x)
+        out.float().sum().backward()
+        counts.append((count.forward, count.backward))
+    assert counts == [(6 * 32 * 24, 6 * 32 * 24)] * 2

@@ -12,12 +12,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from radalign.nn.fused_bias import plain_layers
 
 Product = tuple[int, tuple[Tensor, ...]]
 """MACs of one product, and its operands."""
@@ -40,6 +43,18 @@ class MatrixProducts(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.forward = self.backward = 0
+        self._plain = plain_layers()
+
+    def __enter__(self) -> Self:
+        self._plain.__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+        self._plain.__exit__(kind, error, trace)
 
     @property
     def flops(self) -> int:
