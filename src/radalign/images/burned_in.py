@@ -36,6 +36,7 @@ SAFE_MARKS = frozenset({
 
 _BLANK = 1e-6
 _WHOLE = 0.8  # of both sides
+_PASSES = 2
 _BAND_ROOM = 1.5  # a mark found in a border band may reach out of it by half its width, not to the middle
 
 
@@ -89,7 +90,7 @@ class Cleaned:
 
 
 def clean(image: np.ndarray, reader: Reader | None = None, band: float = 0.5) -> Cleaned:
-    """Mask every mark that is not known to be safe, and look again.
+    """Mask every mark that is not known to be safe, look again, mask what is found then, and look once more.
 
     Args:
         image: [H, W] of any number type, or [H, W, 3].
@@ -97,15 +98,22 @@ def clean(image: np.ndarray, reader: Reader | None = None, band: float = 0.5) ->
         band: Width of the border bands that are searched, as a share of each side; 0.5 is the whole image.
     """
     marks = find_marks(image, reader, band)
-    unsafe = [mark for mark in marks if not mark.is_safe]
-    masked = tuple(mark for mark in unsafe if _may_be_filled(mark.box, image.shape, band))
-    left = tuple(mark for mark in unsafe if mark not in masked)
     safe = tuple(mark for mark in marks if mark.is_safe)
-    out = image
-    for mark in masked:
-        out = fill(out, _with_room(mark.box, image.shape))
-    out = _with_safe(out, image, safe, masked) if masked else out
-    again = find_marks(out, reader, band) if masked else []
+    out, masked, left = image, tuple[Mark, ...](), tuple[Mark, ...]()
+    found = marks
+    # What a first filling leaves, such as the tail of a letter, goes with a second one.
+    for _ in range(_PASSES):
+        unsafe = [m for m in found if not (m.is_safe or any(m.box.overlaps(o.box) for o in left))]
+        now = tuple(mark for mark in unsafe if _may_be_filled(mark.box, image.shape, band))
+        left += tuple(mark for mark in unsafe if mark not in now) if not masked else ()
+        if not now:
+            break
+        for mark in now:
+            out = fill(out, _with_room(mark.box, image.shape))
+        masked += tuple(mark for mark in now if mark not in masked)
+        out = _with_safe(out, image, safe, masked)
+        found = find_marks(out, reader, band)
+    again = found if masked else []
     residual = tuple(m for m in again if not (m.is_safe or any(m.box.overlaps(o.box) for o in left)))
     return Cleaned(out, masked, safe, left, residual, reader is not None)
 

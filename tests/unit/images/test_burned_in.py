@@ -157,6 +157,25 @@ def test_a_safe_mark_beside_initials_stays_whole() -> None:
     assert not np.array_equal(cleaned.image[12:32, 336:360], image[12:32, 336:360])
 
 
+def test_what_is_found_again_after_filling_is_filled_too() -> None:
+    image = radiograph()
+    first, rest = Mark(Box(20, 20, 32, 60), "DOE"), Mark(Box(20, 66, 32, 90), "JANE")
+    looks = iter([[first], [rest], []])
+    reader = SimpleNamespace(find=lambda picture: next(looks), read=lambda picture: "")
+    cleaned = clean(image, reader)
+    assert cleaned.masked == (first, rest)
+    assert cleaned.residual == ()
+    assert not np.array_equal(cleaned.image[20:32, 66:90], image[20:32, 66:90])
+
+
+def test_it_gives_up_after_the_second_time_and_says_so() -> None:
+    again = Mark(Box(20, 20, 32, 60), "DOE")
+    reader = SimpleNamespace(find=lambda picture: [again], read=lambda picture: "")
+    cleaned = clean(radiograph(), reader)
+    assert cleaned.residual == (again,)
+    assert cleaned.masked == (again,)
+
+
 def test_the_reader_can_find_again_after_it_has_read() -> None:
     reader = _Rapid(RemembersItsSwitches())
     picture = np.zeros((20, 20), np.uint8)
