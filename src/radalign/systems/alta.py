@@ -218,11 +218,6 @@ class ALTA(System):
     def _mask_ratio(self) -> float:
         return self.settings.mask_ratio if self.training else 0.0
 
-    def encoder_px(self) -> int:
-        """Side of the image that the encoder sees; `data.size_px` is larger when images are targets too."""
-        scale = self.settings.target_scale if self.weight("image_reconstruction") else 1
-        return self.recipe.data.size_px // scale
-
     def _pooled(self, seen: Seen) -> Tensor:
         """One vector per study: [B, D]."""
         fuse = self.fusion_head or mean_over_views

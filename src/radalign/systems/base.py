@@ -252,7 +252,8 @@ class System(nn.Module):
 
     def encoder_px(self) -> int:
         """Side of the images that the tower sees; less than `data.size_px` where these are targets too."""
-        return self.recipe.data.size_px
+        scale = getattr(self.settings, "target_scale", 1) if self.weight("image_reconstruction") else 1
+        return self.recipe.data.size_px // int(scale)
 
     # -- travelling ----------------------------------------
 

@@ -235,11 +235,6 @@ class ClinVLA(System):
         features = ImageFeatures(head, both, present)
         return Looked(features, local.flatten(1, 2), mask.flatten(1, 2), tokens, kept)
 
-    def encoder_px(self) -> int:
-        """Side of the image that the encoder sees; `data.size_px` is larger when images are targets too."""
-        scale = self.settings.target_scale if self.weight("image_reconstruction") else 1
-        return self.recipe.data.size_px // scale
-
     def _read(self, texts: TextBatch) -> tuple[TextFeatures, Tensor, Tensor]:
         """Head output and mean token of texts; local [B, L - 1, E], not normalised, and its mask."""
         tokens = self.text(texts.input_ids, texts.attention_mask)  # [B, L, D]
