@@ -86,7 +86,7 @@ def plain():
 
     import torch
     import torch.nn.functional as F
-    from local_objective import looped
+    from local_objective import masked_loop
     from torch import nn
     from transformers import BertConfig, BertModel, ViTConfig, ViTModel
     from transformers.models.bert.modeling_bert import BertLMPredictionHead
@@ -197,7 +197,7 @@ def plain():
             z_img = F.normalize(self.heads[0](cls).float(), dim=-1)
             z_txt = F.normalize(self.heads[2](whole[:, 0]).float(), dim=-1)
             words = self.heads[3](whole[:, 1:]).float()
-            local = looped(patches, present.repeat_interleave(49, 1), words, mask[:, 1:])
+            local = masked_loop(patches, present.repeat_interleave(49, 1), words, mask[:, 1:])
             pixels = self.rebuild(tokens[:, 0], keep[:, 0], batch.images.images[:, 0])
             return global_contrastive(z_img, z_txt, self.log_scales[0]) + local + pixels + word_error
 

@@ -54,11 +54,6 @@ def our_step(precision: str, given: list, dropout: bool) -> Callable[[int], obje
     from radalign.train.device import Processes
     from radalign.train.step import Stepper
 
-    dry = (
-        []
-        if dropout
-        else ["backbones.text=" + BACKBONES[1].split("=", 1)[1].replace("dropout=0.1", "dropout=0.0")]
-    )
     dry = [] if dropout else [BACKBONES[1].replace("dropout=0.1", "dropout=0.0")]
     system = create("clinvla", [*BACKBONES, *dry, f"train.precision={precision}"])
     stepper = Stepper(system, Processes(system.recipe.train, "cpu", Path()), 1000)
