@@ -22,7 +22,7 @@ from radalign.train.meter import Meter
 from radalign.train.prepare import RunData
 from radalign.train.record import RunLog
 from radalign.train.result import STOPS, RunResult, write_result
-from radalign.train.selection import is_better
+from radalign.train.selection import beats
 from radalign.train.start import TrainError, fixed_settings, grouped, need_same
 from radalign.train.step import Stepper
 from radalign.train.validate import validate
@@ -182,7 +182,7 @@ class Run:
                 self.system, self.data.validation.in_order(), self.processes.device, self.processes.autocast,
                 tune=not self.data.probes_training,
             )  # fmt: skip
-            better = self.data.probes_training or is_better(select, numbers[select], place.best, self.system)
+            better = self.data.probes_training or beats(select, numbers, place.best_numbers, self.system)
             place.last_numbers = numbers
             if better:
                 place.best, place.best_epoch, place.best_numbers = numbers[select], place.epoch, numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -57,3 +58,18 @@ def is_better(name: str, new: float, old: float | None, system: Any = None) -> b
         return True
     smaller = name in _SMALLER_IS_BETTER or not getattr(system, "aligns", True)
     return new < old if smaller else new > old
+
+
+def beats(name: str, new: Mapping[str, float], old: Mapping[str, float] | None, system: Any = None) -> bool:
+    """Whether a validation beats the best one so far: by the named number, and where that is equal by the loss.
+
+    Few validation studies give few different accuracies. Were an equal one never better, the start would be kept
+    wherever it is as right as what was learned, and every method would be its own start.
+
+    >>> start, trained = {"accuracy": 0.75, "loss": 4.4}, {"accuracy": 0.75, "loss": 0.6}
+    >>> beats("accuracy", trained, start), beats("accuracy", start, trained), beats("accuracy", start, None)
+    (True, False, True)
+    """
+    if not old or new[name] != old[name]:
+        return is_better(name, new[name], old[name] if old else None, system)
+    return "loss" in new and "loss" in old and is_better("loss", new["loss"], old["loss"], system)

@@ -30,7 +30,7 @@ from radalign.train.meter import Meter
 from radalign.train.precision import choose_precision, has_fast_bf16
 from radalign.train.record import RunLog, read_log, write_json
 from radalign.train.schedule import rate_share
-from radalign.train.selection import SelectionError, is_better, known_numbers, need_known
+from radalign.train.selection import SelectionError, beats, is_better, known_numbers, need_known
 from radalign.train.start import TrainError, grouped, make_optimizer, need_same
 from radalign.train.validate import own_ranks, retrieval_numbers
 from tests.training_toy import ToySystem, toy_recipe
@@ -131,6 +131,17 @@ def test_selection_knows_which_way_is_better():
     with pytest.raises(SelectionError, match=r"train.select=auc .* use one of .*r10"):
         need_known("auc")
     assert {"r1", "r5", "r10", "mrr", "loss", "gap", "effective_rank", "spread"} <= set(known_numbers())
+
+
+def test_of_two_equal_validations_the_one_with_the_smaller_loss_is_kept():
+    start = {"accuracy": 0.75, "loss": 4.4}
+    assert beats("accuracy", {"accuracy": 0.75, "loss": 0.6}, start)
+    assert not beats("accuracy", {"accuracy": 0.75, "loss": 4.4}, start)
+    assert not beats("accuracy", {"accuracy": 0.75, "loss": float("nan")}, start)
+    assert not beats("accuracy", {"accuracy": 0.5, "loss": 0.1}, start)
+    assert beats("accuracy", {"accuracy": 0.8, "loss": 9.0}, start)
+    assert beats("loss", {"accuracy": 0.1, "loss": 0.1}, start)
+    assert beats("accuracy", start, {})
 
 
 # -- resume point ----------------------------------------
