@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from openi_slice import ALONE, BAR, MAIN, Cell, cells, read_cell
+from openi_slice import ALONE, BAR, LONG, MAIN, Cell, cells, read_cell
 
 import radalign
 from radalign.evaluate.findings import Prompted
@@ -32,22 +32,26 @@ Pair = tuple[Result, Result]
 
 
 class Budget(NamedTuple):
-    """What every trained cell had."""
+    """What every trained cell had, and those of the longer arm."""
 
     minutes: float
+    long_minutes: float
     threads: int
 
 
 def page(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: PromptSet, budget: Budget) -> str:
     """The whole page as Markdown."""
     named = {label(cell): read_cell(out, manifest) for cell, out in done.items() if cell[0] != ALONE}
-    first = next(name for name in named if name.startswith(MAIN))
+    first = label((MAIN, 0))
     both = results({first: named[first], **named}, prompts)
-    parts = [opening(done, manifest, prompts, budget), verdict(both), table(both, done), gaps(both)]
-    for cell in done:
-        if cell[0] == MAIN and cell[1]:
-            rivals = {name: v for name, v in named.items() if BAR in name or "canonical" in name}
-            parts.append(gaps(results({label(cell): named[label(cell)], **rivals}, prompts)))
+    rivals = {name: v for name, v in named.items() if BAR in name or "canonical" in name}
+    against = {
+        cell: results({label(cell): named[label(cell)], **rivals}, prompts)
+        for cell in done
+        if cell[0] in (MAIN, LONG)
+    }
+    parts = [opening(done, manifest, prompts, budget), verdict(against), table(both, done), gaps(both)]
+    parts += [gaps(pair) for cell, pair in against.items() if cell != (MAIN, 0)]
     parts.append(auc_table(both))
     if any(cell[0] == ALONE for cell in done):
         parts.append(lateral(done, manifest, prompts))
@@ -86,37 +90,46 @@ def opening(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: Prompt
             f"Prompts: `{prompts.name}` (sha256 {prompts.sha256[:12]}), written before any result was seen.",
             f"Every trained cell had {budget.minutes:g} minutes on {budget.threads} CPU thread"
             f"{'s' * (budget.threads > 1)} ({run.get('processor', 'x86-64')}, {run.get('precision', '')}), "
-            "other work beside; the learning rate's cosine ended with that time. Nothing was selected: the "
-            "last weights are evaluated. Intervals: 95 % bootstrap over patients; all test studies compete.",
+            f"other work beside (`{LONG}`: {budget.long_minutes:g} minutes); the learning rate's cosine ended "
+            "with that time. Nothing was selected: the last weights are evaluated. Intervals: 95 % bootstrap over "
+            "patients; all test studies compete.",
             "Closed forms and warm starts also need the frozen features of the training studies: about three",
             "minutes here, computed once and kept, not in the minutes below." + waiting(done),
             "",
             f"Made by `python scripts/openi_slice.py --data FOLDER/manifest.csv --minutes {budget.minutes:g} "
-            f"--threads {budget.threads}`.",
+            f"--long-minutes {budget.long_minutes:g} --threads {budget.threads}`.",
         ]
     )
 
 
-def verdict(pair: Pair) -> str:
-    """Which measures of the bar are reached, which are not shown, in sentences made from the intervals."""
-    names = {COLUMNS[name]: name for name in BAR_COLUMNS}
-    lines = ["## In short", ""]
-    for gap in (*pair[0].gaps, *pair[1].gaps):
-        rival = next((r for r in (BAR, "canonical correlation") if gap.against.startswith(r)), "")
-        if rival and (gap.task, gap.metric) in names and not gap.group:
-            sign = "better" if gap.low > 0 else "worse" if gap.high < 0 else "no difference shown"
-            value = f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
-            lines.append(f"- {names[gap.task, gap.metric]} against {rival}: {sign}, {value}.")
-    lines += [
-        "",
-        "Minutes of training on a shared machine do not show what adapters can add; `docs/log.md` says what",
+def verdict(against: dict[Cell, Pair]) -> str:
+    """Which measures of the bar each run reaches: its gaps to the closed forms, with a word for each."""
+    rows = [
+        [label(cell), rival, *(judged(pair, rival, *COLUMNS[name]) for name in BAR_COLUMNS)]
+        for cell, pair in against.items()
+        for rival in (BAR, "canonical correlation")
     ]
     return "\n".join(
         [
-            *lines,
-            "was tried, what failed, and that the warm recipe's last change came after a look at this split.",
+            "## In short",
+            "",
+            "The run minus the closed form, paired by patient; *better*, *worse*: the interval leaves out 0.",
+            "",
+            grid(["run", "against", *BAR_COLUMNS], rows),
+            "",
+            "`docs/log.md` says what else was tried, what failed, and that the warm recipe's last change came "
+            "after a look at this split.",
         ]
     )
+
+
+def judged(pair: Pair, rival: str, task: str, metric: str) -> str:
+    """One gap to a closed form, and what its interval says."""
+    for g in (*pair[0].gaps, *pair[1].gaps):
+        if g.against.startswith(rival) and (g.task, g.metric) == (task, metric) and not g.group:
+            word = "better" if g.low > 0 else "worse" if g.high < 0 else "no difference shown"
+            return f"{word}, {g.value:+.3f} [{g.low:+.3f}, {g.high:+.3f}]"
+    return ""
 
 
 def table(pair: Pair, done: dict[Cell, Path]) -> str:

@@ -1,6 +1,6 @@
 """Train and evaluate ClinVLA and its rivals on Open-i under one budget; write docs/results/openi-slice.md.
 
-    python scripts/openi_slice.py --data FOLDER/manifest.csv --work runs/openi --minutes 10 --threads 1
+    python scripts/openi_slice.py --data FOLDER/manifest.csv --minutes 9 --long-minutes 45 --threads 1
 
 Every cell (recipe, seed) is kept, so a stopped script goes on where it was. Nothing is selected: a
 run ends with its budget and its last weights are evaluated. The page is made from the cells that exist.
@@ -34,8 +34,10 @@ ARMS = {
     "printed objective (d)": ("clinvla-published", (), (0, 1)),
     "ClinVLA, default": ("clinvla", (), (0, 1)),
     "ClinVLA, warm start, frontal only": ("clinvla-warm", (FRONTAL,), (0, 1)),
+    "ClinVLA, longer from the warm start": ("clinvla-warm", (), (0, 1)),
 }
 MAIN = "ClinVLA, warm start"
+LONG = "ClinVLA, longer from the warm start"
 BAR = "ridge map (b)"
 ALONE = "ClinVLA, warm start, frontal only"
 Cell = tuple[str, int]
@@ -47,11 +49,18 @@ def cells() -> Iterator[Cell]:
         yield from ((arm, seed) for arm, (_, _, seeds) in ARMS.items() if seed in seeds)
 
 
+def folder(cell: Cell, work: Path) -> Path:
+    """Where a cell's run lies."""
+    arm, seed = cell
+    kind = {LONG: "-long", ALONE: "-frontal"}.get(arm, "")
+    return work / f"{ARMS[arm][0]}{kind}-{seed}"
+
+
 def train_cell(cell: Cell, manifest: Path, work: Path, minutes: float) -> Path:
     """Train one cell with the command a user would type, unless it is finished."""
     arm, seed = cell
     recipe, overrides, _ = ARMS[arm]
-    out = work / f"{recipe}{'-frontal' if FRONTAL in overrides else ''}-{seed}"
+    out = folder(cell, work)
     if (out / "run.json").is_file():
         return out
     settings = [*overrides, f"train.seed={seed}", f"train.max_minutes={minutes}", "train.anneal_to=time"]
@@ -104,6 +113,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="manifest.csv of the Open-i folder")
     parser.add_argument("--work", type=Path, default=Path("runs/openi"))
     parser.add_argument("--minutes", type=float, default=3.0, help="training time of every run")
+    parser.add_argument("--long-minutes", type=float, default=15.0, help=f"that of `{LONG}`")
     parser.add_argument("--threads", type=int, default=2, help="threads of every run and of its evaluation")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="only these")
     parser.add_argument("--page", type=Path, default=Path("docs/results/openi-slice.md"))
@@ -120,16 +130,16 @@ def main() -> None:
     done: dict[Cell, Path] = {}
     for cell in cells():
         if not args.page_only and cell[0] in args.arms:
-            out = train_cell(cell, path, args.work, args.minutes)
+            minutes = args.long_minutes if cell[0] == LONG else args.minutes
+            out = train_cell(cell, path, args.work, minutes)
             embed_cell(out, manifest, prompts)
         else:
-            recipe, overrides, _ = ARMS[cell[0]]
-            out = args.work / f"{recipe}{'-frontal' if FRONTAL in overrides else ''}-{cell[1]}"
+            out = folder(cell, args.work)
         if (out / "test.npz").is_file():
             done[cell] = out
     from openi_page import Budget, page  # the tables and words of the page, beside this script
 
-    budget = Budget(args.minutes, args.threads)
+    budget = Budget(args.minutes, args.long_minutes, args.threads)
     args.page.write_text(page(done, manifest, prompts, budget), encoding="utf-8")
 
 

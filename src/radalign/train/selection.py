@@ -61,10 +61,10 @@ def is_better(name: str, new: float, old: float | None, system: Any = None) -> b
 
 
 def beats(name: str, new: Mapping[str, float], old: Mapping[str, float] | None, system: Any = None) -> bool:
-    """Whether a validation beats the best one so far: by the named number, and where that is equal by the loss.
+    """Whether a validation beats the best one so far: by the named number; if that is equal, by the loss.
 
-    Few validation studies give few different accuracies. Were an equal one never better, the start would be kept
-    wherever it is as right as what was learned, and every method would be its own start.
+    Few validation studies give few different accuracies. Were an equal one never better, the start would be
+    kept wherever it is as right as what was learned, and every method would be its own start.
 
     >>> start, trained = {"accuracy": 0.75, "loss": 4.4}, {"accuracy": 0.75, "loss": 0.6}
     >>> beats("accuracy", trained, start), beats("accuracy", start, trained), beats("accuracy", start, None)
