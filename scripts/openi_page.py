@@ -90,9 +90,9 @@ def opening(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: Prompt
             f"Prompts: `{prompts.name}` (sha256 {prompts.sha256[:12]}), written before any result was seen.",
             f"Every trained cell had {budget.minutes:g} minutes on {budget.threads} CPU thread"
             f"{'s' * (budget.threads > 1)} ({run.get('processor', 'x86-64')}, {run.get('precision', '')}), "
-            f"other work beside (`{LONG}`: {budget.long_minutes:g} minutes); the learning rate's cosine ended "
-            "with that time. Nothing was selected: the last weights are evaluated. Intervals: 95 % bootstrap over "
-            "patients; all test studies compete.",
+            f"other work beside (`{LONG}`: {budget.long_minutes:g} minutes); the learning rate's cosine "
+            "ended with that time. Nothing was selected: the last weights are evaluated. Intervals: 95 % "
+            "bootstrap over patients; all test studies compete.",
             "Closed forms and warm starts also need the frozen features of the training studies: about three",
             "minutes here, computed once and kept, not in the minutes below." + waiting(done),
             "",
@@ -117,8 +117,8 @@ def verdict(against: dict[Cell, Pair]) -> str:
             "",
             grid(["run", "against", *BAR_COLUMNS], rows),
             "",
-            "`docs/log.md` says what else was tried, what failed, and that the warm recipe's last change came "
-            "after a look at this split.",
+            "`docs/log.md` says what else was tried, what failed, and that the warm recipe's last change "
+            "came after a look at this split.",
         ]
     )
 

@@ -216,8 +216,8 @@ class TrainSettings(_Section):
     )
     select: str = Field(
         "r10",
-        description="Validation number that picks the best checkpoint: larger is better (`loss`: smaller); of "
-        "two equal ones, that with the smaller validation loss.",
+        description="Validation number that picks the best checkpoint: larger is better (`loss`: smaller); "
+        "of two equal ones, that with the smaller validation loss.",
     )
     patience: int = Field(0, ge=0, description="Stop after so many epochs without a better one; 0 = never.")
     validate_studies: int = Field(0, ge=0, description="Studies used in validation, spread evenly; 0 = all.")
