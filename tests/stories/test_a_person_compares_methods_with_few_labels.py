@@ -90,6 +90,9 @@ def test_base_to_novel_names_both_ways_to_average(manifest, tmp_path):
     }
     base, novel = ([value[f"{side} accuracy", s] for s in ("chest", "second")] for side in ("base", "novel"))
     assert novel == [1.0, 1.0]  # a single novel class is always right
+    assert value["novel class accuracy", "chest"] == 1.0
+    assert 0 <= value["base class accuracy", "chest"] <= 1
+    assert "base class accuracy, K = 2" in (out / "base-to-novel.md").read_text()
     harmonic = [2 * b * n / (b + n) if b + n else 0 for b, n in zip(base, novel, strict=True)]
     assert value["mean of HM", ""] == pytest.approx(np.mean(harmonic))
     b, n = np.mean(base), np.mean(novel)

@@ -21,7 +21,7 @@ from radalign.evaluate.statistic import Statistic, average_of, mean_of, over
 from radalign.evaluate.tables import grid
 
 METRIC = {"all": "accuracy", "base": BASE, "novel": NOVEL}
-CLASS_ACCURACY = "class accuracy"
+CLASS_METRIC = {"all": "class accuracy", "base": "base class accuracy", "novel": "novel class accuracy"}
 
 
 def few_shot_result(table: Table, cells: Sequence[Cell], resamples: int = 1000, seed: int = 0) -> Result:
@@ -57,9 +57,10 @@ def _of_part(cells: Sequence[Cell], name: str, part: str, options: Options) -> l
     classes = _classes_of(cells[0], part)
     for method, shots in dict.fromkeys((cell.method, cell.shots) for cell in cells):
         own = [c for c in cells if (c.method, c.shots) == (method, shots)]
-        each = {METRIC[part]: [mean_of(c.right[part]) for c in own]}
-        if part == "all":
-            each[CLASS_ACCURACY] = [class_accuracy(c.right[part], c.truth[part]) for c in own]
+        each = {
+            METRIC[part]: [mean_of(c.right[part]) for c in own],
+            CLASS_METRIC[part]: [class_accuracy(c.right[part], c.truth[part]) for c in own],
+        }
         task = f"K = {shots}"
         numbers[method, task] = {(m, name): Number(average_of(s), 1 / classes) for m, s in each.items()}
         for metric, found in each.items() if len(own) > 1 else ():
