@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from openi_slice import ALONE, BAR, LONG, MAIN, Cell, cells, read_cell
+from openi_slice import ALONE, BAR, LONG, LONG_FULL, MAIN, Cell, cells, read_cell
 
 import radalign
 from radalign.evaluate.findings import Prompted
@@ -44,7 +44,7 @@ def page(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: PromptSet
     named = {label(cell): read_cell(out, manifest) for cell, out in done.items() if cell[0] != ALONE}
     first = label((MAIN, 0))
     both = results({first: named[first], **named}, prompts)
-    rivals = {name: v for name, v in named.items() if BAR in name or "canonical" in name}
+    rivals = {name: v for name, v in named.items() if name.startswith((BAR, "canonical", LONG_FULL))}
     against = {
         cell: results({label(cell): named[label(cell)], **rivals}, prompts)
         for cell in done
@@ -90,7 +90,7 @@ def opening(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: Prompt
             f"Prompts: `{prompts.name}` (sha256 {prompts.sha256[:12]}), written before any result was seen.",
             f"Every trained cell had {budget.minutes:g} minutes on {budget.threads} CPU thread"
             f"{'s' * (budget.threads > 1)} ({run.get('processor', 'x86-64')}, {run.get('precision', '')}), "
-            f"other work beside (`{LONG}`: {budget.long_minutes:g} minutes); the learning rate's cosine "
+            f"other work beside (those called *longer*: {budget.long_minutes:g} minutes); the rate's cosine "
             "ended with that time. Nothing was selected: the last weights are evaluated. Intervals: 95 % "
             "bootstrap over patients; all test studies compete.",
             "Closed forms and warm starts also need the frozen features of the training studies: about three",

@@ -25,6 +25,14 @@ from radalign.evaluate.prompt_sets import PromptSet, load_prompts
 from radalign.train.precision import has_fast_bf16
 
 FRONTAL = 'data.slots=["current_frontal"]'
+# No adapters, every weight of both encoders; its rate was not tuned.
+NO_ADAPTERS = (
+    "model.invertible=false",
+    "model.language=false",
+    "model.task=false",
+    "model.train_backbones=true",
+    "train.lr=2e-5",
+)
 ARMS = {
     "ClinVLA, warm start": ("clinvla-warm", (), (0, 1)),
     "ridge map (b)": ("ridge", (), (0,)),
@@ -35,9 +43,11 @@ ARMS = {
     "ClinVLA, default": ("clinvla", (), (0, 1)),
     "ClinVLA, warm start, frontal only": ("clinvla-warm", (FRONTAL,), (0, 1)),
     "ClinVLA, longer from the warm start": ("clinvla-warm", (), (0, 1)),
+    "full fine-tuning (c), longer from the warm start": ("clinvla-warm", NO_ADAPTERS, (0,)),
 }
 MAIN = "ClinVLA, warm start"
 LONG = "ClinVLA, longer from the warm start"
+LONG_FULL = "full fine-tuning (c), longer from the warm start"
 BAR = "ridge map (b)"
 ALONE = "ClinVLA, warm start, frontal only"
 Cell = tuple[str, int]
@@ -52,7 +62,7 @@ def cells() -> Iterator[Cell]:
 def folder(cell: Cell, work: Path) -> Path:
     """Where a cell's run lies."""
     arm, seed = cell
-    kind = {LONG: "-long", ALONE: "-frontal"}.get(arm, "")
+    kind = {LONG: "-long", LONG_FULL: "-full-long", ALONE: "-frontal"}.get(arm, "")
     return work / f"{ARMS[arm][0]}{kind}-{seed}"
 
 
@@ -113,7 +123,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="manifest.csv of the Open-i folder")
     parser.add_argument("--work", type=Path, default=Path("runs/openi"))
     parser.add_argument("--minutes", type=float, default=3.0, help="training time of every run")
-    parser.add_argument("--long-minutes", type=float, default=15.0, help=f"that of `{LONG}`")
+    parser.add_argument("--long-minutes", type=float, default=15.0, help="that of the longer arms")
     parser.add_argument("--threads", type=int, default=2, help="threads of every run and of its evaluation")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="only these")
     parser.add_argument("--page", type=Path, default=Path("docs/results/openi-slice.md"))
@@ -130,7 +140,7 @@ def main() -> None:
     done: dict[Cell, Path] = {}
     for cell in cells():
         if not args.page_only and cell[0] in args.arms:
-            minutes = args.long_minutes if cell[0] == LONG else args.minutes
+            minutes = args.long_minutes if cell[0] in (LONG, LONG_FULL) else args.minutes
             out = train_cell(cell, path, args.work, minutes)
             embed_cell(out, manifest, prompts)
         else:
