@@ -15,6 +15,7 @@ from radalign.evaluate.prompt_sets import PromptSet
 from radalign.evaluate.results import Result
 from radalign.evaluate.retrieval import RetrievalSettings, evaluate_retrieval
 from radalign.evaluate.zero_shot import evaluate_zero_shot
+from radalign.leaderboard.scores import verdict as verdict_of
 
 COLUMNS = {
     "i2t R@1": ("image to text", "R@1"),
@@ -32,7 +33,7 @@ Pair = tuple[Result, Result]
 
 
 class Budget(NamedTuple):
-    """What every trained cell had, and those of the longer arm."""
+    """What every trained cell had, and those of the longer arms."""
 
     minutes: float
     long_minutes: float
@@ -46,7 +47,7 @@ def page(done: dict[Cell, Path], manifest: radalign.Manifest, prompts: PromptSet
     both = results({first: named[first], **named}, prompts)
     rivals = {name: v for name, v in named.items() if name.startswith((BAR, "canonical", LONG_FULL))}
     against = {
-        cell: results({label(cell): named[label(cell)], **rivals}, prompts)
+        cell: both if cell == (MAIN, 0) else results({label(cell): named[label(cell)], **rivals}, prompts)
         for cell in done
         if cell[0] in (MAIN, LONG)
     }
@@ -113,7 +114,7 @@ def verdict(against: dict[Cell, Pair]) -> str:
         [
             "## In short",
             "",
-            "The run minus the closed form, paired by patient; *better*, *worse*: the interval leaves out 0.",
+            "The run minus the closed form, paired by patient; *tie*: the interval includes 0.",
             "",
             grid(["run", "against", *BAR_COLUMNS], rows),
             "",
@@ -127,8 +128,7 @@ def judged(pair: Pair, rival: str, task: str, metric: str) -> str:
     """One gap to a closed form, and what its interval says."""
     for g in (*pair[0].gaps, *pair[1].gaps):
         if g.against.startswith(rival) and (g.task, g.metric) == (task, metric) and not g.group:
-            word = "better" if g.low > 0 else "worse" if g.high < 0 else "no difference shown"
-            return f"{word}, {g.value:+.3f} [{g.low:+.3f}, {g.high:+.3f}]"
+            return f"{verdict_of(g)}, {g.value:+.3f} [{g.low:+.3f}, {g.high:+.3f}]"
     return ""
 
 

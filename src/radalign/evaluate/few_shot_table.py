@@ -21,7 +21,6 @@ from radalign.evaluate.statistic import Statistic, average_of, mean_of, over
 from radalign.evaluate.tables import grid
 
 METRIC = {"all": "accuracy", "base": BASE, "novel": NOVEL}
-CLASS_METRIC = {"all": "class accuracy", "base": "base class accuracy", "novel": "novel class accuracy"}
 
 
 def few_shot_result(table: Table, cells: Sequence[Cell], resamples: int = 1000, seed: int = 0) -> Result:
@@ -59,7 +58,9 @@ def _of_part(cells: Sequence[Cell], name: str, part: str, options: Options) -> l
         own = [c for c in cells if (c.method, c.shots) == (method, shots)]
         each = {
             METRIC[part]: [mean_of(c.right[part]) for c in own],
-            CLASS_METRIC[part]: [class_accuracy(c.right[part], c.truth[part]) for c in own],
+            METRIC[part].replace("accuracy", "class accuracy"): [
+                class_accuracy(c.right[part], c.truth[part]) for c in own
+            ],
         }
         task = f"K = {shots}"
         numbers[method, task] = {(m, name): Number(average_of(s), 1 / classes) for m, s in each.items()}

@@ -39,6 +39,7 @@ class USEformer(nn.Module):
         heads: Attention heads.
         hidden: Width of the feed-forward layer.
         bias: Whether the linear layers have biases.
+        reads: Whether `forward` is used; if not, only the queries train, as learned constants.
 
     >>> sum(p.numel() for p in USEformer(768, 512, 12).parameters())
     579072
@@ -55,6 +56,7 @@ class USEformer(nn.Module):
         heads: int = 6,
         hidden: int = 96,
         bias: bool = False,
+        reads: bool = True,
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -66,6 +68,8 @@ class USEformer(nn.Module):
         self.query_norm, self.token_norm, self.mlp_norm = (nn.LayerNorm(width) for _ in range(3))
         self.queries = nn.Parameter(torch.randn(queries, width) * 0.02)
         self.level = nn.Parameter(torch.zeros(levels, width)) if levels else None
+        self.requires_grad_(reads)
+        self.queries.requires_grad_(True)
 
     def start(self, count: int) -> Tensor:
         """z^0 for `count` sequences: [count, M, S]."""

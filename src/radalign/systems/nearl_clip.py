@@ -99,10 +99,8 @@ class NEARLCLIP(Classifier):
         self.useformer = USEformer(
             d_v, d_t, self.levels_v if s.level_embedding else 0,
             s.query_width, s.queries, s.inner_width, s.inner_heads, s.hidden_width, s.useformer_bias,
+            s.useformer,
         )  # fmt: skip
-        if not s.useformer:
-            self.useformer.requires_grad_(False)
-            self.useformer.queries.requires_grad_(True)
         self.vision_oca = self._adapters(self.levels_v if s.vision_adapters else 0, d_v, s.vision_rank)
         self.text_oca = self._adapters(self.levels_t if s.text_adapters else 0, d_t, s.text_rank)
         self.register_buffer("prototypes", torch.zeros(self.levels_v, s.prototypes, d_v))

@@ -43,9 +43,9 @@ class MatrixProducts(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.forward = self.backward = 0
-        self._plain = plain_layers()
 
     def __enter__(self) -> Self:
+        self._plain = plain_layers()  # anew, so that a count can be entered again
         self._plain.__enter__()
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
