@@ -30,7 +30,7 @@ Steps = dict[str, Callable[[Path], list[str]]]
 
 def verb(*words: str) -> list[str]:
     """A command line of the package."""
-    return [sys.executable, "-m", "radalign.cli", *words]
+    return [sys.executable, "-m", "radalign", *words]
 
 
 def steps(data: Path, work: Path) -> Steps:

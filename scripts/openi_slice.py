@@ -75,7 +75,7 @@ def train_cell(cell: Cell, manifest: Path, work: Path, minutes: float) -> Path:
         return out
     settings = [*overrides, f"train.seed={seed}", f"train.max_minutes={minutes}", "train.anneal_to=time"]
     settings += ["train.validate_at_start=false", "train.validate_studies=64", "train.epochs=30"]
-    command = [sys.executable, "-m", "radalign.cli", "train", recipe, "--data", str(manifest)]
+    command = [sys.executable, "-m", "radalign", "train", recipe, "--data", str(manifest)]
     command += ["--out", str(out)]
     command += [word for setting in settings for word in ("--set", setting)]
     subprocess.run([*command, "--overwrite", "--json"], check=True, stdout=subprocess.DEVNULL)
@@ -134,7 +134,7 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     path = args.work / "openi.parquet"
     if not path.is_file():
-        command = [sys.executable, "-m", "radalign.cli", "data", "import", "table", str(args.data)]
+        command = [sys.executable, "-m", "radalign", "data", "import", "table", str(args.data)]
         subprocess.run([*command, "--out", str(path)], check=True)
     manifest, prompts = radalign.Manifest.read(path), load_prompts("chest-findings")
     done: dict[Cell, Path] = {}

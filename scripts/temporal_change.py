@@ -98,7 +98,7 @@ def train_cell(cell: Cell, data: Path, work: Path, epochs: int) -> None:
     if (out / "run.json").is_file():
         return
     settings = [*SHARED, *overrides, f"train.seed={cell[1]}", f"train.epochs={epochs}"]
-    command = [sys.executable, "-m", "radalign.cli", "train", recipe, "--data", str(data), "--out", str(out)]
+    command = [sys.executable, "-m", "radalign", "train", recipe, "--data", str(data), "--out", str(out)]
     command += ["--cache", str(work / "pixels"), "--overwrite", "--json"]
     command += [word for setting in settings for word in ("--set", setting)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

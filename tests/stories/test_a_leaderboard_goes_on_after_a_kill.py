@@ -42,7 +42,7 @@ def killed(folder: Path, run: Path) -> None:
     words = ["leaderboard", "plan.toml", "--data", "m.parquet", "--out", "killed", "--json"]
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "radalign.cli", *words],
+        [sys.executable, "-m", "radalign", *words],
         cwd=folder,
         env=environment,
         stderr=subprocess.PIPE,

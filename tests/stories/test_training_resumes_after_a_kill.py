@@ -65,7 +65,7 @@ def killed_after(folder: Path, out: str, lines: int) -> None:
     """Run the command in a process of its own, and kill it with SIGKILL once its log has so many steps."""
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "radalign.cli", *words(folder, out)], env=environment, stderr=subprocess.PIPE
+        [sys.executable, "-m", "radalign", *words(folder, out)], env=environment, stderr=subprocess.PIPE
     )
     log = folder / out / "log.jsonl"
     with process:

@@ -3,8 +3,8 @@
 `objectives.local.word_similarities` says what is computed; this gives the same numbers and gradients sooner.
 Absent patches are left out, and reports of like length go together. The context itself is never formed: a
 cosine does not see its length, so with u = <p_k, w_l>, e = exp(patch_scale * a) and the patches' Gram matrix
-G it is `e.u / (|w| sqrt(e.G e))`. Pieces are small enough to stay in the cache, and backward makes them anew,
-so that nothing of the size [B, N, R, L] is ever kept.
+G it is `e.u / (|w| sqrt(e.G e))`. Pieces are small enough to stay in the cache. What backward needs of them
+is kept while all of it is below `KEPT_BYTES`; a larger batch makes it anew, so that memory stays bounded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CACHED_ELEMENTS = 100_000
+KEPT_BYTES = 2**30
 _TINY = 1e-30
 _MILD = 40.0
 _NEVER = -1e30  # a finite score that softmax takes for nothing
@@ -29,6 +30,7 @@ def word_cosines(
     word_mask: Tensor,
     patch_scale: Tensor | float,
     elements: int = CACHED_ELEMENTS,
+    kept_bytes: int = KEPT_BYTES,
 ) -> Tensor:
     """Cosines of all words with all images, differentiable once.
 
@@ -39,12 +41,13 @@ def word_cosines(
         word_mask: bool [R, L], words first, then padding.
         patch_scale: Scale of the attention over patches.
         elements: Attention weights of one piece.
+        kept_bytes: How much may be kept for the backward pass, which otherwise computes it again.
 
     Returns:
         float32 [B, R, L]; 0 where the word or the whole image is absent.
     """
     scale = torch.as_tensor(patch_scale, dtype=patches.dtype, device=patches.device)
-    args = (patches, patch_mask, words, word_mask, scale, elements)
+    args = (patches, patch_mask, words, word_mask, scale, elements, kept_bytes)
     with torch.autocast(patches.device.type, enabled=False):
         cosines: Tensor = _WordCosines.apply(*args)  # type: ignore[no-untyped-call]
     return cosines
@@ -109,6 +112,11 @@ class _Weights(NamedTuple):
     square: Tensor
 
 
+def _bytes(weights: int) -> int:
+    """What `_Weights` of so many pairs of a patch and a word take: four float32 numbers each."""
+    return 4 * 4 * weights
+
+
 def _weigh(p: Tensor, gram: Tensor, reports: _Reports, scale: float) -> _Weights:
     """Attention of a group's words over patches p [K, E]."""
     u = p @ reports.words.T
@@ -134,14 +142,21 @@ class _WordCosines(torch.autograd.Function):
         word_mask: Tensor,
         scale: Tensor,
         elements: int,
+        kept_bytes: int,
     ) -> Tensor:
         cosines = patches.new_zeros(len(patches), *word_mask.shape)
         groups = list(_groups(words, word_mask, elements // max(1, int(patch_mask.sum(1).amax()))))
+        columns = sum(len(reports.words) for reports in groups)
+        keeps = _bytes(int(patch_mask.sum()) * columns) <= kept_bytes
+        keeps &= any(ctx.needs_input_grad)
+        ctx.kept = {} if keeps else None
         for image, mask in enumerate(patch_mask):
             p = patches[image][mask]  # [K, E]
             gram = p @ p.T
-            for reports in groups if len(p) else ():
+            for number, reports in enumerate(groups if len(p) else ()):
                 x = _weigh(p, gram, reports, scale.item())
+                if keeps:
+                    ctx.kept[image, number] = x
                 value = (x.e * x.u).sum(0) / x.square.sqrt() / reports.norm  # [C]
                 cosines[image, reports.rows, : reports.length] = value.view(-1, reports.length)
         cosines.masked_fill_(~word_mask, 0.0)
@@ -167,8 +182,8 @@ class _WordCosines(torch.autograd.Function):
             p = patches[image][mask]  # [K, E]
             gram, d_p = p @ p.T, torch.zeros_like(p)
             d_gram = torch.zeros_like(gram)
-            for reports, d_w, g, r in groups if len(p) else ():
-                x = _weigh(p, gram, reports, scale.item())
+            for number, (reports, d_w, g, r) in enumerate(groups if len(p) else ()):
+                x = _weigh(p, gram, reports, scale.item()) if ctx.kept is None else ctx.kept[image, number]
                 alpha = g[image] / (x.square.sqrt() * reports.norm)  # [C]
                 beta = r[image] * g[image] / x.square  # [C]
                 d_a = (x.u * (scale * alpha)).addcmul_(x.h, scale * beta, value=-1).mul_(x.e).view(x.a.shape)
@@ -183,4 +198,4 @@ class _WordCosines(torch.autograd.Function):
             d_words[reports.rows, : reports.length] = d_w.view(len(reports.rows), reports.length, -1)
         # A cosine falls as its word grows: d cosine / d w = -cosine * w / |w|^2, beside what came by u.
         own = (cosines * grad).sum(0) / words.square().sum(-1).clamp(min=_TINY)
-        return d_patches, None, d_words - words * own[..., None], None, d_scale, None
+        return d_patches, None, d_words - words * own[..., None], None, d_scale, None, None

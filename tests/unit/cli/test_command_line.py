@@ -19,7 +19,7 @@ def python(code, *args):
 
 
 def cli(*args, cwd=None):
-    command = [sys.executable, "-m", "radalign.cli", *map(str, args)]
+    command = [sys.executable, "-m", "radalign", *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=cwd)
 
 

@@ -30,14 +30,30 @@ def numbers_and_gradients(function, sides, start, *extra):
 
 
 @pytest.mark.parametrize("elements", [1, 150, 10**9])
+@pytest.mark.parametrize("kept_bytes", [0, 10**9])
 @pytest.mark.parametrize("scale", [4.0, 14.29, 100.0])
-def test_numbers_and_gradients_are_those_of_the_formula(sides, scale, elements):
+def test_numbers_and_gradients_are_those_of_the_formula(sides, scale, kept_bytes, elements):
     patches, patch_mask, words, word_mask = sides
     whole = word_mask.any(1)  # the readable formula divides by zero for a report without words
     some = (patches, patch_mask, words[whole], word_mask[whole])
-    quick = numbers_and_gradients(word_cosines, some, scale, elements)
+    quick = numbers_and_gradients(word_cosines, some, scale, elements, kept_bytes)
     for ours, formula in zip(quick, numbers_and_gradients(word_similarities, some, scale), strict=True):
         torch.testing.assert_close(ours, formula, rtol=2e-4, atol=4e-7 * scale)
+
+
+def test_a_large_batch_keeps_nothing_and_computes_it_again(sides, monkeypatch):
+    from radalign.objectives import word_context
+
+    made = []
+    weigh = word_context._weigh
+    monkeypatch.setattr(word_context, "_weigh", lambda *args: made.append(None) or weigh(*args))
+    needed = 4 * 4 * int(sides[1].sum()) * 20  # float32 u, a, e and h of every patch and the 3 + 8 + 9 words
+    counts = []
+    for kept_bytes in (needed, needed - 1):
+        made.clear()
+        numbers_and_gradients(word_cosines, sides, 5.0, 1, kept_bytes)
+        counts.append(len(made))
+    assert counts[1] == 2 * counts[0] > 0
 
 
 def test_what_is_absent_gives_zero_and_gets_no_gradient(sides):

@@ -1,4 +1,4 @@
-"""`python -m radalign.cli` is `radalign`."""
+"""`python -m radalign` is `radalign`."""
 
 from radalign.cli import main
 
