@@ -8,7 +8,8 @@ bf16; the same step composed from `transformers` modules with hooks, also in bf1
 and pads every report to 128; this package's step in fp32. Both sides have the same adapters, heads,
 objectives and optimiser. The share of the machine's peak is the FLOPs that had to be done (real tokens of
 present views, gradients that are wanted) over processor time, against square matrix products of the same
-precision. Memory is the peak of a process of its own that trains five steps.
+precision. A profile tells which part of the step is matrix products, and so what that share would be if all
+else took no time. Memory is the peak of a process of its own that trains five steps.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+PRODUCTS = {f"aten::{name}" for name in ("mm", "bmm", "addmm", "addmm_", "baddbmm")} | {
+    "mkldnn::_linear_pointwise"
+}
 GOALS = {"against_transformers": 1.25, "bf16_against_fp32": 2.0, "share_of_peak": 0.6, "peak_gib": 3.0}
 SIZES = "width=384, heads={heads}, depth={depth}, mlp_width=1536"
 BACKBONES = [
@@ -202,6 +206,7 @@ def speed(rounds: int, dropout: bool, size: int) -> dict[str, object]:
     ours = times["ours_bf16"]
     rates = [flops[n % 3] / s for n, s in enumerate(ours.processor_s)]
     shares = [rate / peak for rate, peak in zip(rates, peaks[1:], strict=True)]
+    in_products = products_share(given, dropout)
     return {
         "times": {name: t.medians() for name, t in times.items()},
         "against_transformers": ratio(times["transformers_bf16"], ours),
@@ -214,7 +219,23 @@ def speed(rounds: int, dropout: bool, size: int) -> dict[str, object]:
             "largest": round(max(shares), 2),
         },
         "studies_per_processor_s": round(size / statistics.median(ours.processor_s), 1),
+        "products_share_of_time": round(in_products, 2),
+        "share_of_peak_if_all_else_were_free": round(statistics.median(shares) / in_products, 2),
     }
+
+
+def products_share(given: list, dropout: bool) -> float:
+    """Share of a bf16 step's time that matrix products take, by the profiler."""
+    from torch.profiler import ProfilerActivity, profile
+
+    step = our_step("bf16", given, dropout)
+    for number in range(2):
+        step(number)
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        for number in range(len(given)):
+            step(number)
+    spent = {row.key: row.self_cpu_time_total for row in seen.key_averages()}
+    return sum(spent.get(name, 0.0) for name in PRODUCTS) / sum(spent.values())
 
 
 def memory_of(side: str, size: int) -> None:
@@ -273,6 +294,10 @@ def main() -> None:
     given.out.write_text(json.dumps({**found, "made_by": provenance()}, indent=1) + "\n")
     for key in ("against_transformers", "bf16_against_fp32", "share_of_peak"):
         print(f"{key}: {found[key]}, goal {GOALS[key]}")
+    print(
+        f"matrix products take {found['products_share_of_time']} of the time; if all else were free, "
+        f"the share of the peak would be {found['share_of_peak_if_all_else_were_free']}"
+    )
     print(f"peak memory: {found['memory']}, goal {GOALS['peak_gib']} GiB")
     print(f"medians: {found['times']}; {found['needed_gflop']} GFLOP had to be done per step")
 
