@@ -13,18 +13,33 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from radalign.reports.headings import ALONE, EXAM_WORDS, HEADINGS, MASTHEADS
+from radalign.reports.headings import (
+    ALONE,
+    EXAM_WORDS,
+    HEADINGS,
+    MARKS_AROUND,
+    MASTHEADS,
+    key_of,
+    may_follow_capitals,
+)
+from radalign.reports.headings_without_colon import headings_without_colon
 from radalign.reports.sentences import split_sentences
 from radalign.study import Report
 
-_TITLE = re.compile(r"[ \t]*([A-Z][A-Z0-9 ,./()&_:-]{2,70}?):(?=\s|$)")
+_TITLE = re.compile(r"[ \t]*([A-Z0-9][A-Z0-9 ,./()&_:-]{2,100}?):(?=\s|$)")
 _LONGEST_ALONE = 45
 _LONGEST_ALONE_LINE = 120  # with marks and white space around it
 _LONGEST_MASTHEAD = 1000
-_GAP = re.compile(r"\s+")
+_GAP = re.compile(r"\s+|(?<=[.!?;])(?=[^\W\d_])")  # "Clear.IMPRESSION:" too
+_STOP = re.compile(r"[.!?;:]")
+_RULE = re.compile(r"(?m)^[ \t]*[_=*~-]{5,}[ \t]*$")
+_DIGIT = re.compile(r"\d")
+_CLOCK = frozenset({"AM", "PM", "AT", "ON", "HRS", "HOURS", "HOUR", "DATED", "TIME"})
 _EMPHASIS = re.compile(r"[*]*")
-_TRIM = " \t*#_[]()-.,"
-_LIST = re.compile(r"(?:^|\n)[ \t]*(?:[-*•·–]|\(?\d{1,2}[.)])[ \t]+\S|\s2[.)]\s")
+_LIST = re.compile(
+    r"(?:^|\n)[ \t]*(?:(?:[-*•·–]|\(?(?:\d{1,2}|[a-h])[.)])[ \t]+\S|"
+    r"\d{1,2}(?:[.)]| ?[-:][ \t]+)[^\W\d_]|#[ ]?\d)|\s2[.)]\s"
+)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 # What such sections hold beyond their first paragraph is prose that lost its heading.
 _SHORT = frozenset({"indication", "comparison", "technique", "examination", "preamble"})
@@ -53,7 +68,7 @@ def split_sections(text: str) -> tuple[Section, ...]:
     >>> [(s.name, s.text.strip()) for s in split_sections("Comparison: None. Findings: LUNGS: Well aerated.")]
     [('comparison', 'None.'), ('findings', 'LUNGS: Well aerated.')]
     """
-    marks = _headings(text)
+    marks = _headings(text if text.isascii() else text.replace("：", ":"))
     ends = [*(mark[0] for mark in marks), len(text)]
     first = text[: ends[0]]
     sections = [] if not first or first.isspace() else [Section("preamble", "", first)]
@@ -106,8 +121,10 @@ def flow(text: str) -> str:
     >>> flow("1. Small effusion\n2. Normal heart.")
     'Small effusion. Normal heart.'
     """
+    if "-----" in text or "_____" in text or "=====" in text or "*****" in text or "~~~~~" in text:
+        text = _RULE.sub("", text)
     text = text.strip()
-    may_list = "\n" in text or " 2" in text or not text[:1].isalpha()
+    may_list = "\n" in text or " 2" in text or not text[:1].isalpha() or text[1:2] in {".", ")"}
     if " ." in text or (may_list and _LIST.search(text)):
         return " ".join(s if s[-1] in ".!?:;" else s + "." for s in split_sentences(text))
     return " ".join(text.split())
@@ -116,25 +133,56 @@ def flow(text: str) -> str:
 def _headings(text: str) -> list[tuple[int, int, str, str]]:
     """(start, end, name, heading as written) of every heading, in order."""
     found = _before_colons(text)
+    found = _without_overlaps(found, headings_without_colon(text))
     taken = {end for _, end, _, _ in found}
     start = 0
     for line in text.split("\n"):
         end = start + len(line)
-        if len(line) <= _LONGEST_ALONE_LINE or line.lstrip(_TRIM)[:3].isupper():
+        if len(line) <= _LONGEST_ALONE_LINE or line.lstrip(MARKS_AROUND)[:3].isupper():
             mark = _on_own_line(line, start, end)
             if mark and not any(start < place <= end for place in taken):
                 found.append(mark)
         start = end + 1
-    return sorted(found) if len(found) > len(taken) else found
+    return _without_titles_inside(text, sorted(found)) if len(found) > len(taken) else found
+
+
+def _without_overlaps(
+    found: list[tuple[int, int, str, str]], more: list[tuple[int, int, str, str]]
+) -> list[tuple[int, int, str, str]]:
+    """Both lists in order, without what begins inside an earlier one."""
+    if not more:
+        return found
+    kept: list[tuple[int, int, str, str]] = []
+    for mark in sorted([*found, *more], key=lambda m: (m[0], -m[1])):
+        if not kept or mark[0] >= kept[-1][1]:
+            kept.append(mark)
+    return kept
+
+
+def _without_titles_inside(
+    text: str, marks: list[tuple[int, int, str, str]]
+) -> list[tuple[int, int, str, str]]:
+    """Leave the findings whole where a title within them ("LATERAL VIEW: ...") names a view."""
+    kept: list[tuple[int, int, str, str]] = []
+    for mark in marks:
+        start, end, name, _ = mark
+        if name == "prose" and kept and kept[-1][2] in _BODY:
+            line_end = text.find("\n", end)
+            said = text[end : line_end if line_end >= 0 else len(text)]
+            empty = not text[kept[-1][1] : start].strip()
+            if (kept[-1][2] == "findings" or empty) and not (said.strip() and _is_masthead(said)):
+                continue
+        kept.append(mark)
+    return kept
 
 
 def _on_own_line(line: str, start: int, end: int) -> tuple[int, int, str, str] | None:
     """A heading without a colon alone on its line, or an examination's title in capitals before a colon."""
-    written = line.strip(_TRIM)
+    written = line.strip(MARKS_AROUND)
     if not written:
         return None
     if len(written) <= _LONGEST_ALONE and ":" not in written:
-        name = HEADINGS.get(_key(written)) if written.isupper() or _key(written) in ALONE else None
+        name = HEADINGS.get(key_of(written)) if written.isupper() or key_of(written) in ALONE else None
         return (start, end, name, written) if name else None
     if not written[:3].isupper():
         return None
@@ -166,25 +214,49 @@ def _heading_before(text: str, line: int, colon: int) -> tuple[int, str, str] | 
     written = text[line:colon].lstrip()
     while written:
         start = colon - len(written)
-        name = HEADINGS.get(written.upper()) or HEADINGS.get(_key(written))
-        if name and _may_stand(text, start, written):
-            return start, name, written.strip(_TRIM)
+        name = HEADINGS.get(written.upper()) or HEADINGS.get(key_of(written))
+        if name and _may_stand(text, line, start, written):
+            return start, name, written.strip(MARKS_AROUND)
         gap = _GAP.search(written)
         written = written[gap.end() :] if gap else ""
     return None
 
 
-def _may_stand(text: str, start: int, written: str) -> bool:
+def _may_stand(text: str, line: int, start: int, written: str) -> bool:
     if written.isupper():
-        return True
+        # "CHEST, 2 VIEWS:" and "2 VIEWS:" are titles: their last word opens no section of its own.
+        before = text[line:start].strip()
+        is_bare = (not before or not _only_capitals(before)) and not _DIGIT.search(written)
+        return is_bare or may_follow_capitals(key_of(written))
     before = text[max(0, start - 80) : start].rstrip(" \t*#[")
-    return not before or before[-1] in "\n\r" or (written[0].isupper() and before[-1] in ".!?;:)X_")
+    if not before or before[-1] in "\n\r":
+        return True
+    if written[0].isupper():
+        return before[-1] in ".!?;:)X_"
+    return before[-1] in ".!?;" and may_follow_capitals(key_of(written))
+
+
+def _only_capitals(before: str) -> bool:
+    """Whether words in capitals, or numbers, run up to here from the line's start or its last stop."""
+    words = _STOP.split(before)[-1].strip(MARKS_AROUND)
+    return bool(words) and words == words.upper()
 
 
 def _with_prose(sections: tuple[Section, ...]) -> list[Section]:
-    """Give prose that lost its heading to the findings, when there are none and there is some structure."""
-    if any(s.name == "findings" for s in sections) or all(s.name == "preamble" for s in sections):
+    """Give prose that lost its heading to the findings, when there are none and there is some structure.
+
+    Where there are findings, only the prose of a further examination, behind them, joins them.
+    """
+    if all(s.name == "preamble" for s in sections):
         return list(sections)
+    if any(s.name == "findings" for s in sections):
+        first_body = next(i for i, s in enumerate(sections) if s.name in _BODY)
+        return [
+            s._replace(name="findings")
+            if s.name == "prose" and i > first_body and not _is_masthead(s.text)
+            else s
+            for i, s in enumerate(sections)
+        ]
     out = []
     for section in sections:
         first, *rest = _PARAGRAPH.split(section.text.strip()) if section.name in _SHORT else (section.text,)
@@ -203,8 +275,8 @@ def _is_masthead(paragraph: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_title(paragraph: str) -> bool:
-    words = re.findall(r"[A-Za-z-]+", paragraph)
-    if not words or _key(paragraph) in MASTHEADS:
+    words = [w for w in re.findall(r"[A-Za-z-]+", paragraph) if w.upper() not in _CLOCK]
+    if not words or key_of(paragraph) in MASTHEADS:
         return True
     upper = [w.upper() for w in words]
     return (
@@ -213,7 +285,3 @@ def _is_title(paragraph: str) -> bool:
         and not paragraph.rstrip().endswith(".")
         and (paragraph.isupper())
     )
-
-
-def _key(written: str) -> str:
-    return " ".join(re.sub(r"[^A-Z/&]+", " ", written.upper().replace("(S)", "S")).split())

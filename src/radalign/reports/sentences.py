@@ -12,19 +12,27 @@ _TITLES = frozenset({
 # The end of a sentence only when a capital letter follows ("at 3 p.m. The tube ...").
 _SOFT = frozenset({
     "a.m", "p.m", "am", "pm", "etc", "al", "jr", "sr", "m.d", "r.n", "p.a", "rt", "lt", "max", "min", "temp",
-    "hx", "dx", "tx", "pt", "incl",
+    "hx", "dx", "tx", "pt", "incl", "sm", "lg", "eff", "bilat", "poss", "prob", "susp",
 })  # fmt: skip
 _BLOCK = re.compile(r"\n[ \t]*\n|\n(?=[ \t]*(?:[-*•·–]|\(?\d{1,2}[.)])[ \t]+\S)")
 _END = re.compile(r"[.!?][\"'”’)\]*]? +")
 _BULLET = re.compile(r"^(?:(?:[-*•·–]|\(?\d{1,2}[.)]) +)+(?=\S)")
 _NUMBER = re.compile(r"(?:^|(?<=\s))\(?(\d{1,2})[.)]\s+(?=[^\W\d_])")
+# Items whose mark is not a number, a stop and a space: "#1 Clear", "1.Clear", "1- Clear", "1: Clear".
+_MAYBE_LOOSE = re.compile(r"[#\d](?:[.)][^\W\d_]| ?[-:][ \t]|(?<=#)[ ]?\d)")
+_LOOSE_ITEM = re.compile(
+    r"(?:^|(?<=\n)|(?<=[.!?;]\s))[ \t]*"
+    r"(?:#[ ]?\d{1,2}[.):]?[ \t]+|\(?\d{1,2}[.)]|\d{1,2}[ ]?[-:][ \t]+)+(?=[^\W\d_])"
+)
+_LETTERED_ITEM = re.compile(r"(?:^|(?<=\n)|(?<=[.!?;]\s))[ \t]*\(?([a-h])[.)][ \t]+(?=[^\W\d_])")
+_ITEM_MARK = "\n- "
 _LONGEST = 1 + max(map(len, _TITLES | _SOFT))
 _LOOSE_MARKS = frozenset({" .", " !", " ?"})
 _ONLY_MARKS = re.compile(r"[\W_]*$")
 
 
 def split_sentences(text: str) -> list[str]:
-    """Split report text into sentences, list numbers and bullets removed, white space collapsed.
+    r"""Split report text into sentences, list numbers and bullets removed, white space collapsed.
 
     Args:
         text: Any report text; line breaks inside a sentence are white space, an empty line ends a sentence.
@@ -36,7 +44,10 @@ def split_sentences(text: str) -> list[str]:
     ['Discussed with Dr. Lee at 2.5 hours.', 'No effusion', 'Heart size normal.']
     >>> split_sentences("Comparison XXXX. heart is normal . lungs are clear")
     ['Comparison XXXX.', 'heart is normal.', 'lungs are clear']
+    >>> split_sentences("1.No effusion\n2.A 1.5 cm nodule")
+    ['No effusion', 'A 1.5 cm nodule']
     """
+    text = _with_plain_items(text)
     blocks = _BLOCK.split(text) if "\n" in text else (text,)
     found: list[str] = []
     for block in blocks:
@@ -47,6 +58,25 @@ def split_sentences(text: str) -> list[str]:
                 if tidy:
                     found.append(tidy)
     return found
+
+
+def is_shorthand(word: str) -> bool:
+    """Whether a stop behind this word closes no sentence, at least when a small letter follows.
+
+    >>> is_shorthand("approx"), is_shorthand("Rt"), is_shorthand("clear")
+    (True, True, False)
+    """
+    lower = word.lower()
+    return lower in _TITLES or lower in _SOFT
+
+
+def _with_plain_items(text: str) -> str:
+    """Write every way of marking an item of a list as one."""
+    if _MAYBE_LOOSE.search(text):
+        text = _LOOSE_ITEM.sub(_ITEM_MARK, text)
+    if ("b." in text or "b)" in text) and {"a", "b"} <= set(_LETTERED_ITEM.findall(text)):
+        text = _LETTERED_ITEM.sub(_ITEM_MARK, text)
+    return text
 
 
 def _pieces(text: str) -> list[str]:

@@ -162,5 +162,103 @@ def test_sections_lose_no_character_of_their_bodies() -> None:
             rest = rest[rest.index(section.text) + len(section.text) :]
 
 
+@pytest.mark.parametrize(
+    ("text", "findings"),
+    [
+        ("INDICATION: Cough.\n\nCHEST, 2 VIEWS: Lungs clear. Left effusion.\n\nIMPRESSION: Effusion.",
+         "Lungs clear. Left effusion."),
+        ("HISTORY: fever.\n\nCHEST, TWO VIEWS: Lungs clear.\n\nABDOMEN, TWO VIEWS: No free air.\n\nIMPRESSION: ok.",
+         "Lungs clear. No free air."),
+        ("CHEST, SINGLE AP VIEW:\n\nLungs clear. Effusion.\n\nHeart is enlarged.",
+         "Lungs clear. Effusion. Heart is enlarged."),
+        ("PA AND LATERAL VIEWS: The lungs are clear.", "The lungs are clear."),
+        ("2 VIEWS: The lungs are clear.", "The lungs are clear."),
+        ("FINDINGS: FRONTAL VIEW: Clear.\nLATERAL VIEW: Small effusion.",
+         "FRONTAL VIEW: Clear. LATERAL VIEW: Small effusion."),
+        ("FINDINGS: Clear.\nLIMITED STUDY: turned.\nET TUBE LOCATION: 4 cm up.\nCHANGE FROM PRIOR STUDY: worse.",
+         "Clear. LIMITED STUDY: turned. ET TUBE LOCATION: 4 cm up. CHANGE FROM PRIOR STUDY: worse."),
+        ("FINDINGS: Clear.\n\nIMPRESSION: Normal.\n\nCHEST, TWO VIEWS: New effusion.", "Clear. New effusion."),
+        ("FINDINGS: Clear.\nIMPRESSION: ok.\nEXAMINATION OF THE CHEST: 1/3/2003 3:00 PM", "Clear."),
+        ("COMPARISON: NONE FINDINGS: CLEAR IMPRESSION: NORMAL", "CLEAR"),
+    ],
+)  # fmt: skip
+def test_a_title_in_capitals_takes_no_prose_away(text: str, findings: str) -> None:
+    assert parse_report(text).findings == findings
+
+
+def test_a_final_diagnosis_is_an_impression() -> None:
+    assert parse_report("FINDINGS: Clear.\nFINAL DIAGNOSIS: Normal.") == Report(
+        findings="Clear.", impression="Normal."
+    )
+    assert parse_report("ADMITTING DIAGNOSIS: Fever.\nFINDINGS: Clear.").indication == "Fever."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "indication: cough . findings: clear. impression: normal.",
+        "FINDINGS - clear.\nIMPRESSION - normal.",
+        "FINDINGS – clear. IMPRESSION – normal.",
+        "FINDINGS: clear.IMPRESSION: normal.",
+        "FINDINGS：clear.\nIMPRESSION：normal.",
+        "HALLAZGOS: clear.\nCONCLUSIÓN: normal.",
+        "Hallazgos: clear.\nImpresión: normal.",
+    ],
+)
+def test_headings_without_capitals_colons_or_spaces(text: str) -> None:
+    report = parse_report(text)
+    assert (report.findings, report.impression) == ("clear.", "normal.")
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "\nElectronically signed by Dr. A. Smith on 1/2/2003",
+        " Electronically signed by: Dr. A. Smith",
+        "\nDictated by John Smith, MD",
+        "\nDICTATED BY: JOHN SMITH",
+        "\nAttending physician: John Smith",
+        "\nInterpreted by: John Smith",
+        "\nI, the attending physician, have personally reviewed the images.",
+    ],
+)
+def test_a_signature_ends_the_report(signature: str) -> None:
+    assert parse_report(f"IMPRESSION: Normal.{signature}").impression == "Normal."
+
+
+def test_a_sentence_that_names_a_reader_is_no_signature() -> None:
+    text = "FINDINGS: The CT was\nreviewed by Dr. ___ too. Line placed by Dr. ___. Clear."
+    assert parse_report(text).findings.endswith("Clear.")
+
+
+@pytest.mark.parametrize(
+    "addendum",
+    [
+        "ADDENDUM BY DR. SMITH ON 1/2/2003: Nodule.",
+        "ADDENDUM #1 AT 10:30 AM: Nodule.",
+        "***ADDENDUM START***\nNodule.\n***ADDENDUM END***",
+        "ADDENDUM:\nNodule.\n______________________________\n",
+    ],
+)
+def test_an_addendum_leaves_no_title_and_no_rule_behind(addendum: str) -> None:
+    text = f"IMPRESSION: Normal.\n{addendum}"
+    assert parse_report(text).impression == "Normal. Nodule."
+    assert parse_report(text, addenda="drop").impression == "Normal."
+
+
+@pytest.mark.parametrize("mark", ["{}.", "{}) ", "({}) ", "{}- ", "{} - ", "{}: ", "#{} ", "#{}. "])
+def test_list_marks_of_many_shapes_go(mark: str) -> None:
+    lines = "\n".join(mark.format(i) + said for i, said in ((1, "No effusion"), (2, "Nodule of 1.5 cm")))
+    assert parse_report(f"IMPRESSION:\n{lines}").impression == "No effusion. Nodule of 1.5 cm."
+    assert parse_report(f"IMPRESSION:\n{lines}".replace("\n2", ". 2")).impression == (
+        "No effusion. Nodule of 1.5 cm."
+    )
+
+
+def test_lettered_lists_need_two_letters() -> None:
+    assert flow("a. Effusion\nb. Nodule") == "Effusion. Nodule."
+    assert flow("1.5 cm nodule\n2.5 cm mass") == "1.5 cm nodule 2.5 cm mass"
+
+
 def test_bullets_become_sentences() -> None:
     assert flow("- Small effusion\n- No pneumothorax\n") == "Small effusion. No pneumothorax."
