@@ -17,7 +17,15 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from radalign.reports.lexicon import Event, Lexicon, default_lexicon, match, words_of
-from radalign.reports.scopes import JOINTS, backward, clauses, either_way, forward
+from radalign.reports.scopes import (
+    JOINTS,
+    backward,
+    clauses,
+    either_way,
+    forward,
+    with_exclusions,
+    without_brackets,
+)
 from radalign.reports.sentences import split_sentences
 from radalign.study import Report
 
@@ -121,13 +129,24 @@ def read_events(events: tuple[Event, ...], lexicon: Lexicon) -> tuple[Assertion,
     kinds = {kind for kind, _ in left}
     if not kinds & {"F", "A"}:
         return ()
-    parts = clauses(left) if kinds & {"T", ":", "", "R"} else [left]
+    if "" in kinds:
+        left = [event for event in left if event[0]]
+    aside: list[list[Event]] = []
+    if "(" in kinds or ")" in kinds:
+        left = without_brackets(left, aside)
+    parts = [part for piece in (left, *aside) for part in _clauses(piece, kinds)]
     found = [a for clause in parts for a in _read_clause(clause, lexicon)]
     return (
         tuple(_merge(found).values())
         if len(found) > 1 or (found and found[0].finding == "Disease")
         else tuple(found)
     )
+
+
+def _clauses(events: list[Event], kinds: set[str]) -> list[list[Event]]:
+    if kinds & {"X", "Y", "L"}:
+        events = with_exclusions(events)
+    return clauses(events) if kinds & {"T", ":", "", "R", "(", ")"} else [events]
 
 
 def _read_clause(clause: list[Event], lexicon: Lexicon) -> list[Assertion]:

@@ -14,12 +14,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import product
 from typing import Any
+
+from radalign.reports.sentences import is_shorthand
 
 Event = tuple[str, Any]
 
 _FILES = ("findings.toml", "devices.toml", "anatomy.toml", "cues.toml")
 _WORDS = re.compile(r"[a-z]+|[,;:()?/&]|\.(?!\d)")
+_INNER_STOP = re.compile(r"\b([A-Za-z]+)\.(?=\s+[^\s])")
+_OWN_MARKS = re.compile(r"\[(?:removed|unsure)\]")  # of clean.py
 _IRREGULAR = {
     "pneumothoraces": "pneumothorax", "atelectases": "atelectasis", "apices": "apex", "bullae": "bulla",
     "metastases": "metastasis", "oedema": "edema", "tumour": "tumor", "tumours": "tumor",
@@ -41,15 +46,16 @@ _KINDS = {
     ("ignore", "before"): "I", ("terminators", "words"): "T", ("same", "before"): "S",
     ("structure", "exists"): "E", ("structure", "verb"): "B", ("structure", "neutral"): "K",
     ("structure", "with"): "W", ("structure", "starts"): "M", ("structure", "linking"): "Z",
-    ("structure", "relative"): "R", ("structure", "either"): "|",
+    ("structure", "relative"): "R", ("structure", "either"): "|", ("exclusion", "done"): "X",
+    ("exclusion", "verb"): "Y", ("exclusion", "cannot"): "L",
 }  # fmt: skip
 _BOTH_WAYS = {frozenset("NP"): "n", frozenset("UV"): "u"}
 _MARKS = {
     ",": ",",
     ";": "T",
     ".": "T",
-    "(": "T",
-    ")": "T",
+    "(": "(",
+    ")": ")",
     ":": ":",
     "and": "&",
     "&": "&",
@@ -86,8 +92,26 @@ def words_of(text: str) -> list[str]:
 
     >>> words_of("No air-space opacities; 2.5 cm.")
     ['no', 'air', 'space', 'opacity', ';', 'cm', '.']
+    >>> words_of("Rt. effusion isn't seen")
+    ['rt', 'effusion', 'is', 'not', 'seen']
     """
+    if "." in text[:-1]:
+        text = _INNER_STOP.sub(_without_stop, text)
+    if "'" in text or "’" in text:
+        text = _written_out(text)
+    if "[" in text:
+        text = _OWN_MARKS.sub(" ", text)
     return list(map(_SINGULAR.__getitem__, _WORDS.findall(text.lower())))
+
+
+def _without_stop(match: re.Match[str]) -> str:
+    return match[1] if is_shorthand(match[1]) else match[0]
+
+
+def _written_out(text: str) -> str:
+    """Contractions as two words: "isn't" is "is not"."""
+    text = text.lower().replace("’", "'").replace("can't", "cannot").replace("won't", "will not")
+    return text.replace("n't", " not")
 
 
 class _Singulars(dict[str, str]):
@@ -160,13 +184,14 @@ def read_lexicon(texts: Iterable[str]) -> Lexicon:
     for mark, kind in _MARKS.items():
         tree[mark] = {"": (kind, "")}
     for phrase, event in _phrases(data):
-        _plant(tree, phrase, event)
+        for way in _ways(phrase):
+            _plant(tree, way, event)
     return Lexicon(
         tree=tree,
         rules={key: {k: v for k, v in entry.items() if k != "phrases"} for key, entry in anatomy.items()},
         parents={name: entry["parent"] for name, entry in findings.items() if "parent" in entry},
         implies={name: tuple(entry["implies"]) for name, entry in findings.items() if "implies" in entry},
-        doubts=tuple(data.get("unsure", {}).get("before", ())),
+        doubts=tuple(way for p in data.get("unsure", {}).get("before", ()) for way in _ways(p)),
         names=tuple(name for name in findings if name and "implies" not in findings[name]),
     )
 
@@ -183,6 +208,18 @@ def _phrases(data: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[str, Event
         yield from ((phrase, ("A", key)) for phrase in entry["phrases"])
     for name, entry in data.get("finding", {}).items():
         yield from ((phrase, ("F", name) if name else ("", "")) for phrase in entry["phrases"])
+
+
+def _ways(phrase: str) -> Iterable[str]:
+    """Every way of reading "on|in the|_ prior study", where _ is no word.
+
+    >>> list(_ways("on|in _|the film"))
+    ['on film', 'on the film', 'in film', 'in the film']
+    """
+    if "|" not in phrase:
+        return (phrase,)
+    choices = [word.split("|") for word in phrase.split()]
+    return (" ".join(word for word in chosen if word != "_") for chosen in product(*choices))
 
 
 def _plant(tree: dict[str, Any], phrase: str, event: Event) -> None:

@@ -3,7 +3,7 @@
 Events are those of `lexicon.match`, one clause at a time. Kinds: F finding, A structure, Q attribute; N, U,
 I, S (negation, doubt, ignore, "no change in") reach forward; P, V reach back; n, u, C reach either way;
 B verb, K neutral predicate ("is seen"), E "there is", W "with", Z "consistent with", M a word that opens a
-statement; , & | joints.
+statement; X "excluded", Y "exclude", L "cannot"; , & | joints; ( ) brackets.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ JOINTS = frozenset(",&|")
 TARGETS = frozenset("FAQ")
 _OPENERS = frozenset("MEWNUZnIS")
 _PREDICATES = frozenset("BEKPNVCQnuUS")
+# Kinds that say something of a finding; what has none of them only describes it.
+_STATES = frozenset("NPnUVuCIQSXYL?E")
 _STOPS_BACK = frozenset("EBKTPVNISZ")
 
 
@@ -38,8 +40,69 @@ def clauses(events: list[Event]) -> list[list[Event]]:
     return [clause for clause in out if clause]
 
 
+def without_brackets(events: list[Event], aside: list[list[Event]]) -> list[Event]:
+    """Set aside what states something of its own in brackets: "opacity (likely edema) is unchanged".
+
+    Else only the brackets go: "effusion (small) has resolved", "no effusion (or pneumothorax)".
+    """
+    kept: list[Event] = []
+    position = 0
+    while position < len(events):
+        if events[position][0] != "(":
+            kept.append(events[position])
+            position += 1
+            continue
+        end = next((j for j in range(position + 1, len(events)) if events[j][0] in "()"), position)
+        inside = events[position + 1 : end]
+        kinds = {kind for kind, _ in inside}
+        if end == position or events[end][0] == "(":
+            kept.append(("T", ""))  # a bracket that is never closed
+            end = position
+        elif kinds & TARGETS and kinds & _STATES and inside[0][0] not in JOINTS:
+            aside.append(inside)
+        else:
+            kept += [event for event in inside if event[0] not in "T:"]
+        position = end + 1
+    return [("T", "") if event[0] == ")" else event for event in kept]
+
+
+def with_exclusions(events: list[Event]) -> list[Event]:
+    """Make "excluded" a negation, or a doubt behind "cannot" or "not"; "exclude" alone says nothing.
+
+    >>> with_exclusions([("F", "Edema"), ("L", ""), ("X", "")])
+    [('F', 'Edema'), ('V', '')]
+    >>> with_exclusions([("F", "Edema"), ("X", "")])
+    [('F', 'Edema'), ('P', '')]
+    """
+    out: list[Event] = []
+    for event in events:
+        if event[0] not in "XY":
+            out.append(event)
+            continue
+        denial = _denial(out)
+        if denial >= 0:
+            del out[denial]
+            out.append(("V" if event[0] == "X" else "U", ""))
+        elif event[0] == "X":
+            out.append(("P", ""))
+    return [event for event in out if event[0] != "L"]
+
+
+def _denial(before: list[Event]) -> int:
+    """Where "cannot" or "not" stands in the predicate that ends here, -1 if nowhere."""
+    for j in range(len(before) - 1, -1, -1):
+        if before[j][0] in "NL":
+            return j
+        if before[j][0] in "FA,&|TER":
+            return -1
+    return -1
+
+
 def _without_relatives(events: list[Event], aside: list[list[Event]]) -> list[Event]:
-    """What is left when ", which may be edema," is set aside as a clause; "which has resolved" stays."""
+    """What is left when ", which may be edema," is set aside as a clause; "which has resolved" stays.
+
+    Between commas, one that says nothing of today goes with its commas: ", which was seen then,".
+    """
     kept: list[Event] = []
     position = 0
     while position < len(events):
@@ -51,6 +114,12 @@ def _without_relatives(events: list[Event], aside: list[list[Event]]) -> list[Ev
         if any(k in "FA" for k, _ in inside):
             aside.insert(0, inside)
             position = end
+        elif kind == "R" and end < len(events) and kept and kept[-1][0] == "," == events[end][0]:
+            if _STATES.isdisjoint(k for k, _ in inside):
+                kept.pop()
+                position = end + 1
+            else:
+                position += 1
         elif kind != "R":
             kept.append(events[position])
             position += 1

@@ -28,6 +28,10 @@ def said(sentence: str) -> set[str]:
         ("Pneumothorax: none", {"Pneumothorax absent"}),
         ("The ETT has been removed", {"Endotracheal Tube absent"}),
         ("Hydropneumothorax", {"Pneumothorax present", "Pleural Effusion present"}),
+        ("The nodule seen on the prior CT has resolved", {"Nodule absent better"}),
+        ("The line [removed] is in place", set()),
+        ("Can’t exclude pneumonia", {"Pneumonia unsure"}),
+        ("Effusion) and (nodule", {"Pleural Effusion present", "Nodule present"}),
         ("Evaluate for pneumonia", set()),
         ("The right lung is clear", set()),
         ("", set()),
@@ -42,10 +46,7 @@ def test_negation_on_unseen_sentences_reaches_the_promise() -> None:
 
 
 def test_the_development_half_is_read_as_it_was_built() -> None:
-    result = agreement(read_labelled("development"))
-    assert min(score.f1 for score in (*result.statuses.values(), *result.changes.values())) >= 0.99, (
-        result.misses
-    )
+    assert agreement(read_labelled("development")).misses == ()
 
 
 def test_the_two_halves_share_no_sentence_and_are_large_enough() -> None:
