@@ -17,19 +17,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from radalign.reports.sentences import split_sentences
+from radalign.reports.senses import WORD, Place, Sense, Senses
+from radalign.reports.sentences import is_shorthand
 
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[/-][A-Za-z][A-Za-z0-9]*)*/?")
 _PART = re.compile(r"[A-Za-z0-9]+")
 _LOWER_FROM = 3  # letters
-
-
-@dataclass(frozen=True)
-class Sense:
-    """One meaning of an abbreviation and the words that speak for it."""
-
-    words: str
-    near: tuple[str, ...]
+_STOP_WITHIN = re.compile(r"\.(?=\s+[a-z0-9])")
+_TABLES = ("plain", "context", "english")
+_MOST_PASSES = 4
 
 
 @dataclass(frozen=True)
@@ -41,12 +36,14 @@ class Terms:
         context: Abbreviation as written -> senses in order.
         otherwise: Abbreviation -> words when no sense fits.
         english: Abbreviations that are also words, in capitals.
+        exact: Abbreviations that are matched only as written, and never in a text all in capitals.
     """
 
     plain: Mapping[str, str]
     context: Mapping[str, tuple[Sense, ...]] = field(default_factory=dict)
     otherwise: Mapping[str, str] = field(default_factory=dict)
     english: frozenset[str] = frozenset()
+    exact: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.plain) + len(self.context)
@@ -57,6 +54,8 @@ class Terms:
         keys = (*self.plain, *self.context)
         ways: dict[str, str] = {}
         for key in keys:
+            if key in self.exact:
+                continue
             if key.islower():
                 ways.update({key.upper(): key, key.capitalize(): key})
             elif len(key) >= _LOWER_FROM and key.upper() not in self.english:
@@ -64,9 +63,10 @@ class Terms:
         return ways | {key: key for key in keys}
 
     def with_plain(self, more: Mapping[str, str]) -> Terms:
-        """These terms and others; what is here already keeps its meaning."""
-        new = {k: v for k, v in more.items() if k not in self.plain and k not in self.context}
-        return Terms({**new, **self.plain}, self.context, self.otherwise, self.english)
+        """These terms and others that are matched as written; what is here already keeps its meaning."""
+        new = {k: v for k, v in more.items() if k not in self.written}
+        exact = self.exact | new.keys()
+        return Terms({**new, **self.plain}, self.context, self.otherwise, self.english, exact)
 
 
 @cache
@@ -79,25 +79,68 @@ def read_terms(source: str | Path) -> Terms:
     r"""Read terms from a TOML file or from TOML text.
 
     Raises:
-        ValueError: If the table is not of the form that `terms.toml` explains.
+        ValueError: If there is no such file, or the table is not of the form that `terms.toml` explains.
 
     >>> len(read_terms('[plain]\nPTX = "pneumothorax"'))
     1
     """
-    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+    if isinstance(source, Path) and not source.is_file():
+        raise ValueError(f"There is no file {source}; give a table of abbreviations like terms.toml.")
+    text = source.read_text(encoding="utf-8-sig") if isinstance(source, Path) else source
     try:
         data: dict[str, Any] = tomllib.loads(text)
-        context = {
-            short: tuple(Sense(s["words"], tuple(s["near"])) for s in entry["senses"])
-            for short, entry in data.get("context", {}).items()
-        }
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ValueError(
             f"The abbreviations cannot be read ({error}); see terms.toml for the form."
         ) from error
+    _check(data)
+    context = {
+        short: tuple(Sense(s["words"], tuple(s["near"])) for s in entry["senses"])
+        for short, entry in data.get("context", {}).items()
+    }
     otherwise = {k: e["otherwise"] for k, e in data.get("context", {}).items() if "otherwise" in e}
     english = frozenset(w.upper() for w in data.get("english", {}).get("words", ()))
     return Terms(data.get("plain", {}), context, otherwise, english)
+
+
+def _check(data: Mapping[str, Any]) -> None:
+    """Refuse what would silently match nothing, or fail later, with the reason."""
+    problem = ""
+    for table, content in data.items():
+        if table not in _TABLES or not isinstance(content, dict):
+            problem = f"{table!r} is no table of abbreviations, use [plain], [context.X] or [english]"
+    plain, context = data.get("plain", {}), data.get("context", {})
+    if not problem:
+        problem = next((f"{k} = {v!r} is no text in quotes" for k, v in plain.items() if not _is_text(v)), "")
+        unmatched = next((key for key in (*plain, *context) if not WORD.fullmatch(key)), None)
+        if unmatched is not None:
+            problem = f"{unmatched!r} can match no word, which is letters and digits that / or - may join"
+        problem = problem or next(filter(None, (_sense_problem(k, e) for k, e in context.items())), "")
+        if not _is_list_of_text(data.get("english", {}).get("words", [])):
+            problem = "words of [english] is no list of texts"
+    if problem:
+        raise ValueError(f"The abbreviations cannot be read ({problem}); see terms.toml for the form.")
+
+
+def _sense_problem(short: str, entry: Any) -> str:
+    if not isinstance(entry, dict) or not isinstance(entry.get("senses"), list):
+        return f"[context.{short}] has no list of senses"
+    if not _is_text(entry.get("otherwise", "")):
+        return f"otherwise of [context.{short}] is no text"
+    for sense in entry["senses"]:
+        if not isinstance(sense, dict) or not _is_text(sense.get("words")):
+            return f"a sense of [context.{short}] has no words"
+        if not _is_list_of_text(sense.get("near")):
+            return f"near of [context.{short}] is no list of texts"
+    return ""
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
 
 
 def expand(text: str, terms: Terms | None = None) -> str:
@@ -105,49 +148,58 @@ def expand(text: str, terms: Terms | None = None) -> str:
 
     >>> expand("CXR shows PTX. RA lead in place; PE unclear.")
     'chest radiograph shows pneumothorax. right atrium lead in place; PE unclear.'
+    >>> expand("Rt. effusion, approx. 3 cm.")
+    'right effusion, approximately 3 cm.'
     """
     terms = terms or default_terms()
+    for _ in range(_MOST_PASSES):  # what one abbreviation means may speak for another
+        before, text = text, _expanded_once(text, terms)
+        if text == before or terms.context.keys().isdisjoint(_PART.findall(text)):
+            break
+    return text
+
+
+def _expanded_once(text: str, terms: Terms) -> str:
     lookup = terms.written
-    words = _WORD.findall(text)
+    words = WORD.findall(text)
     joined = "/" in text or "-" in text
     if lookup.keys().isdisjoint(words) and not (joined and any(_known(word, lookup) for word in words)):
         return text
     capitals = text.isupper() and any(len(word) > _LOWER_FROM and not _known(word, lookup) for word in words)
-
-    def one(match: re.Match[str]) -> str:
+    senses = Senses(text, terms.context, terms.otherwise)
+    out: list[str] = []
+    last = 0
+    for number, match in enumerate(WORD.finditer(text)):
         word = match.group()
-        whole = _meaning(word, text, terms, capitals)
-        if whole is not None:
-            return whole
-        if word.endswith("/") or not ("/" in word or "-" in word):
-            return word
-        return _PART.sub(lambda part: _meaning(part.group(), text, terms, capitals) or part.group(), word)
-
-    return _WORD.sub(one, text)
+        said = _meaning(word, Place(match.start(), number), terms, senses, capitals)
+        if said is None and not word.endswith("/") and ("/" in word or "-" in word):
+            said = _meaning_of_parts(word, Place(match.start(), number), terms, senses, capitals)
+        if said is None:
+            continue
+        out += [text[last : match.start()], said]
+        last = match.end()
+        if not word.isupper() and is_shorthand(word) and _STOP_WITHIN.match(text, last):
+            last += 1
+    return "".join([*out, text[last:]])
 
 
 def _known(word: str, lookup: Mapping[str, str]) -> bool:
     return word in lookup or (("/" in word or "-" in word) and any(p in lookup for p in _PART.findall(word)))
 
 
-def _meaning(word: str, text: str, terms: Terms, capitals: bool) -> str | None:
+def _meaning_of_parts(word: str, place: Place, terms: Terms, senses: Senses, capitals: bool) -> str:
+    def one(part: re.Match[str]) -> str:
+        there = place._replace(start=place.start + part.start())
+        return _meaning(part.group(), there, terms, senses, capitals) or part.group()
+
+    return _PART.sub(one, word)
+
+
+def _meaning(word: str, place: Place, terms: Terms, senses: Senses, capitals: bool) -> str | None:
     key = terms.written.get(word)
-    if key is None or (capitals and key.upper() in terms.english):
+    if key is None or (capitals and (key.upper() in terms.english or key in terms.exact)):
         return None
-    words = terms.plain.get(key) or _by_context(key, word, text, terms)
+    words = terms.plain.get(key) or senses.meaning(key, word, place)
     if words is None:
         return None
     return words.upper() if capitals else words
-
-
-def _by_context(key: str, word: str, text: str, terms: Terms) -> str | None:
-    """The first sense that a word of the same sentence speaks for."""
-    sentence = next((s for s in split_sentences(text) if re.search(rf"\b{re.escape(word)}\b", s)), text)
-    rest = re.sub(rf"\b{re.escape(word)}\b", " ", sentence)
-    for sense in terms.context[key]:
-        for near in sense.near:
-            place = sentence if word in near else rest
-            flags = 0 if any(c.isupper() for c in near) and not text.isupper() else re.IGNORECASE
-            if re.search(rf"(?<!\w){re.escape(near)}(?!\w)", place, flags):
-                return sense.words
-    return terms.otherwise.get(key)

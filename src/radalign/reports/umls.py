@@ -12,14 +12,15 @@ _CUI, _LANGUAGE, _STATUS, _STRING_TYPE, _PREFERRED, _TERM_TYPE, _STRING, _SUPPRE
 _COLUMNS = 18
 _SHORT_TYPES = frozenset({"AB", "ACR", "AA", "AD"})
 _SHORT = re.compile(r"[A-Z][A-Za-z0-9]{1,7}$")
+_NOT_SPECIFIED = re.compile(r",? NOS$")
 
 
 def read_umls(path: str | Path, language: str = "ENG") -> dict[str, str]:
     """Abbreviations that the UMLS knows, each with the preferred name of its concept.
 
-    An abbreviation is a string of an abbreviation type (AB, ACR, ...), or one of up to eight letters and
-    digits in capitals. One that belongs to several concepts is left out: the UMLS does not say which is
-    meant.
+    An abbreviation is a string of up to eight letters and digits and of an abbreviation type (AB, ACR, AA,
+    AD). One that belongs to several concepts is left out: the UMLS does not say which is meant. So is one
+    that is also a name of its own concept in full ("Chest"): it is a word.
 
     Args:
         path: `MRCONSO.RRF` or `MRCONSO.RRF.gz` of the user's licensed copy.
@@ -40,20 +41,29 @@ def read_umls(path: str | Path, language: str = "ENG") -> dict[str, str]:
     concepts: dict[str, set[str]] = {}
     for row in _rows(path, language):
         short = row[_STRING]
-        if _SHORT.match(short) and (row[_TERM_TYPE] in _SHORT_TYPES or short.isupper()):
+        if _SHORT.match(short) and row[_TERM_TYPE] in _SHORT_TYPES:
             concepts.setdefault(short, set()).add(row[_CUI])
-    wanted = {next(iter(cuis)): "" for cuis in concepts.values() if len(cuis) == 1}
-    names = dict(_names(path, language, wanted))
-    single = ((short, next(iter(cuis))) for short, cuis in concepts.items() if len(cuis) == 1)
-    return {short: names[cui] for short, cui in single if cui in names}
+    single = {short: next(iter(cuis)) for short, cuis in concepts.items() if len(cuis) == 1}
+    names, full = _names(path, language, set(single.values()))
+    return {
+        short: names[cui]
+        for short, cui in single.items()
+        if cui in names and (cui, short.casefold()) not in full
+    }
 
 
-def _names(path: Path, language: str, wanted: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """(concept, preferred name) of the wanted concepts, abbreviations themselves excepted."""
+def _names(path: Path, language: str, wanted: set[str]) -> tuple[dict[str, str], set[tuple[str, str]]]:
+    """Concept -> preferred name, and (concept, one-word name in full), of the wanted concepts."""
+    names: dict[str, str] = {}
+    full: set[tuple[str, str]] = set()
     for row in _rows(path, language):
-        preferred = row[_STATUS] == "P" and row[_STRING_TYPE] == "PF" and row[_PREFERRED] == "Y"
-        if row[_CUI] in wanted and preferred and not _SHORT.match(row[_STRING]):
-            yield row[_CUI], row[_STRING]
+        if row[_CUI] not in wanted or row[_TERM_TYPE] in _SHORT_TYPES:
+            continue
+        if _SHORT.match(row[_STRING].capitalize()):
+            full.add((row[_CUI], row[_STRING].casefold()))
+        if row[_STATUS] == "P" and row[_STRING_TYPE] == "PF" and row[_PREFERRED] == "Y":
+            names[row[_CUI]] = _NOT_SPECIFIED.sub("", row[_STRING])
+    return names, full
 
 
 def _rows(path: Path, language: str) -> Iterator[list[str]]:
