@@ -11,9 +11,8 @@ import re
 import unicodedata
 import warnings
 from dataclasses import dataclass
-from functools import cache
 
-from radalign.reports.lexicon import default_lexicon
+from radalign.reports.hedges import mark_hedges, remove_hedges
 from radalign.reports.measures import normalise_measurements
 from radalign.reports.sections import flow
 from radalign.reports.terms import Terms, expand
@@ -23,7 +22,6 @@ HOLES = ("drop", "mark", "keep")
 HEDGES = ("keep", "mark", "remove")
 MEASUREMENTS = ("even", "keep", "mm", "cm")
 HOLE_MARK = "[removed]"
-HEDGE_MARK = "[unsure]"
 
 _MARKS = {
     "“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "−": "-", "•": " ", "…": "...", "\u00ad": "",
@@ -31,20 +29,31 @@ _MARKS = {
     "·": " ",
 }  # fmt: skip
 _TRANSLATION = str.maketrans(_MARKS)
-_NOISE = re.compile(r"//+|\\+|\*+|#+(?!\d)|={2,}|-{2,}|\^+|\|+|<+|>+|\[\s*\]|\(\s*\)")
+_TAG = re.compile(
+    r"</?(?:a|b|br|div|em|font|h[1-6]|hr|i|li|ol|p|pre|span|strong|sub|sup|table|t[dhr]|u|ul)\b[^<>]{0,200}>",
+    re.IGNORECASE,
+)
+_ARROW = re.compile(r"[-=]+>|<-+|<=+(?!\s*[\d.=])")
+_COMPARED = re.compile(
+    r"(?<![<>])([<>])\s*(=?)(?![<>])(?:(?=\s*\.?\d)|(?<=\w\1)(?=\s*\w)|(?<=\w\s\1)(?=\s*\w))"
+)
+_SAYS = {"<": " less than ", ">": " greater than ", "<=": " at most ", ">=": " at least "}
+_TIMES = re.compile(r"(?<=\d)\s*\*\s*(?=\d)")
+_NOISE = re.compile(r"//+|\\+|\*+|#+(?!\d)|={2,}|-{2,}|\^+(?!\d)|\|+|<+|>+|\[\s*\]|\(\s*\)")
 _AMPERSAND = re.compile(r"\s*&\s*")
 # A substring test costs a hundredth of a regular expression: these say whether one is needed at all.
 _HOLE_SIGNS = ("XXX", "xxx", "__", "[**")
 _NOISE_SIGNS = ("//", "\\", "*", "#", "==", "--", "^", "|", "<", ">", "[", "( ", "()")
-_HOLE = re.compile(r"\[\*\*[^\]]*\*\*\]|\b(?:X{3,}|x{3,})\b|_{2,}")
+_HOLE = re.compile(r"\[\*\*[^\]]{0,200}\*\*\]|\b(?:X{3,}|x{3,})\b|_{2,}")
 _TITLED = re.compile(rf"(?:\b(?:with|by|to)\s+)?\b(?:Drs?|Mrs?|Ms|Prof)\b\.?\s*(?:{_HOLE.pattern})")
 # A hole at the end of a phrase takes the words that led to it: "compared to XXXX," "on ___ at ___."
 _LED_TO = re.compile(
-    r"(?:\b(?:in\s+comparison\s+(?:to|with)|compar(?:ed|ison)\s+(?:to|with|is\s+made\s+(?:to|with))|dated?|on|"
-    r"at|to|of|from|with|by|and|or|the|an?|since|in|for|as|per|study|exam)\s+|"
-    rf"(?:{_HOLE.pattern})\s+)*(?:{_HOLE.pattern})(?=\s*(?:[.,;:!?)]|$))",
+    r"\b(?:in\s+comparison\s+(?:to|with)|compar(?:ed|ison)\s+(?:to|with|is\s+made\s+(?:to|with))|dated?|on|"
+    r"at|to|of|from|with|by|and|or|the|an?|since|in|for|as|per|study|exam)$",
     re.IGNORECASE,
 )
+_LONGEST_LED_TO = 40  # characters
+_PHRASE_ENDS = re.compile(r"\s*(?:[.,;:!?)]|$)")
 _BEFORE_MARK = re.compile(r" ([.,;:!?)])")
 _REPEATED = re.compile(r"([.,;:!?])(?: ?[.,;:])+")
 _OPENING_MARKS = re.compile(r"^[.,;:]\s*")
@@ -110,7 +119,7 @@ def clean_text(text: str, options: CleanOptions | None = None, terms: Terms | No
         unit = options.measurements if options.measurements in {"mm", "cm"} else ""
         text = normalise_measurements(text, unit, options.areas)
     if options.hedges != "keep":
-        text = _hedged(text, options.hedges)
+        text = mark_hedges(text) if options.hedges == "mark" else remove_hedges(text)
     text = _tidy(text)
     return text.lower() if options.lower else text
 
@@ -130,30 +139,40 @@ def _plain_marks(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFC", text.translate(_TRANSLATION))
     if any(sign in text for sign in _NOISE_SIGNS):
-        text = _NOISE.sub(" ", text)
+        if "<" in text or ">" in text:
+            text = _ARROW.sub(" ", _TAG.sub(" ", text))
+            text = _COMPARED.sub(lambda m: _SAYS[m[1] + m[2]], text)
+        text = _NOISE.sub(" ", _TIMES.sub(" x ", text))
     return _AMPERSAND.sub(" and ", text) if "&" in text else text.replace("~", " approximately ")
 
 
-def _hedged(text: str, option: str) -> str:
-    pattern = _hedges()
-    if option == "mark":
-        return pattern.sub(lambda m: f"{HEDGE_MARK} {m.group()}", text)
-    return pattern.sub(" ", text)
-
-
-@cache
-def _hedges() -> re.Pattern[str]:
-    """The doubts of cues.toml that a finding follows or precedes, longest first."""
-    words = sorted(default_lexicon().doubts, key=len, reverse=True)
-    parts = (
-        r"\s+".join(re.escape(w) + ("s?" if w.isalpha() and len(w) > 3 else "") for w in p.split())
-        for p in words
-    )
-    return re.compile(rf"\b(?:{'|'.join(parts)})\b", re.IGNORECASE)
-
-
 def _without_holes(text: str) -> str:
-    return _HOLE.sub(" ", _LED_TO.sub(" ", _TITLED.sub(" ", text)))
+    return _HOLE.sub(" ", _without_led_to(_TITLED.sub(" ", text)))
+
+
+def _without_led_to(text: str) -> str:
+    """Cut each hole that ends a phrase, with the words and holes that led to it: read back word by word."""
+    out: list[str] = []
+    done = 0
+    holes = list(_HOLE.finditer(text))
+    for number, hole in enumerate(holes):
+        if not _PHRASE_ENDS.match(text, hole.end()):
+            continue
+        start, earlier = hole.start(), number - 1
+        while True:
+            end = start
+            while end > done and text[end - 1].isspace():
+                end -= 1
+            led = None if end == start else _LED_TO.search(text, max(done, end - _LONGEST_LED_TO), end)
+            if led:
+                start = led.start()
+            elif end < start and earlier >= 0 and holes[earlier].end() == end:
+                start, earlier = holes[earlier].start(), earlier - 1
+            else:
+                break
+        out += [text[done:start], " "]
+        done = hole.end()
+    return "".join([*out, text[done:]])
 
 
 def _tidy(text: str) -> str:

@@ -76,7 +76,7 @@ class Lexicon:
         parents: finding -> what it also counts as.
         implies: finding -> the findings that stand for it.
         names: The findings.
-        doubts: The hedges that lead a finding, as written.
+        doubts: The hedges before and behind a finding, as written.
     """
 
     tree: Mapping[str, Any]
@@ -191,7 +191,7 @@ def read_lexicon(texts: Iterable[str]) -> Lexicon:
         rules={key: {k: v for k, v in entry.items() if k != "phrases"} for key, entry in anatomy.items()},
         parents={name: entry["parent"] for name, entry in findings.items() if "parent" in entry},
         implies={name: tuple(entry["implies"]) for name, entry in findings.items() if "implies" in entry},
-        doubts=tuple(way for p in data.get("unsure", {}).get("before", ()) for way in _ways(p)),
+        doubts=tuple(way for ps in data.get("unsure", {}).values() for p in ps for way in _ways(p)),
         names=tuple(name for name in findings if name and "implies" not in findings[name]),
     )
 
