@@ -1,4 +1,4 @@
-"""Hedges of a text marked or removed: before a finding ("may be"), behind it ("is possible"), "?" before it."""
+"""Hedges of a text marked or removed: before a finding ("may be") and behind it ("is possible")."""
 
 from __future__ import annotations
 

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 _MM = {"mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0, "centimetre": 10.0}
-_UNIT = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?)"
-_NUMBER = r"\d+(?:[.,]\d+)?|\.\d+"
+_UNIT = r"(?:mms?|cms?|millimet(?:er|re)s?|centimet(?:er|re)s?)"
+_SIGNS = "½¼¾⅓⅔⅛⅜⅝⅞"
+_SHARE = r"(?:1/2|[12]/3|[13]/4|[1357]/8)"
+# "1 1/2", "1½", "1,200", "2.5" or "2,5", ".5"; "1/2" alone only before cm, for "3/4 mm" is two sizes.
+_NUMBER = (
+    rf"\d+[ -]{_SHARE}|\d*[{_SIGNS}]|{_SHARE}(?=\s*-?\s*(?:cm|cent))|"
+    r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+"
+)
 _ONE = rf"(?:{_NUMBER})(?:\s*-?\s*{_UNIT})?"
+# What makes a pressure, a speed or an area of it.
+_NO_LENGTH = r"\w|[²³]|\s*(?:2|3|\^)\b|\s*(?:of\s+)?(?:Hg|H2O|mercury|water)\b|(?:\s*/\s*|\s+per\s+)[a-z]+\b"
 _MEASURE = re.compile(
-    rf"(?<![\w./])({_ONE}(?:\s*(?:x|×|by|X|to|-|–)\s*{_ONE}){{0,2}})(?<=[A-Za-z])(?!\w|[²³]|\s*(?:2|3|\^)\b)",
+    rf"(?<![\w./])({_ONE}(?:\s*(?:x|×|by|X|to|-|–|or)\s*{_ONE}){{0,2}}|{_ONE}/{_ONE}(?!/)|"
+    rf"(?<=between\s){_ONE}\s+and\s+{_ONE})(?<=[A-Za-z])(?!{_NO_LENGTH})",
     re.IGNORECASE,
 )
 _PIECE = re.compile(rf"({_NUMBER})(?:\s*-?\s*({_UNIT}))?", re.IGNORECASE)
-_TIMES = re.compile(r"\d\s*(?:mm|cm|\w+met\w+)?\s*(?:x|×|by)\s*[.\d]", re.IGNORECASE)
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_TIMES = frozenset({"x", "×", "by"})
+_FORMS = {"-": "to", "–": "to"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,7 @@ class Measurement:
         values_mm: Its numbers in millimetres, in the order of the text.
         unit: The unit its last number is written in, `mm` or `cm`.
         is_product: Whether the numbers are dimensions ("2 x 3") and not a range ("2 to 3").
+        joint: What stands between several numbers: `x`, `to`, `and`, `or` or `/`.
     """
 
     start: int
@@ -36,6 +50,7 @@ class Measurement:
     values_mm: tuple[float, ...]
     unit: str
     is_product: bool
+    joint: str = "to"
 
     def written(self, unit: str = "", as_area: bool = False) -> str:
         """The measurement in one form: numbers, then one unit.
@@ -52,7 +67,8 @@ class Measurement:
         values = [v / _MM[unit] for v in self.values_mm]
         if as_area and self.is_product and len(values) == 2:
             return f"{_plain(prod(values))} {unit}2"
-        return (" x " if self.is_product else " to ").join(map(_plain, values)) + f" {unit}"
+        joint = "/" if self.joint == "/" else f" {'x' if self.is_product else self.joint} "
+        return joint.join(map(_plain, values)) + f" {unit}"
 
 
 def find_measurements(text: str) -> list[Measurement]:
@@ -82,15 +98,38 @@ def normalise_measurements(text: str, unit: str = "", as_area: bool = False) -> 
 
 def _measurements(text: str) -> Iterator[Measurement]:
     for match in _MEASURE.finditer(text):
-        pieces = _PIECE.findall(match.group(1))
-        unit = _short(pieces[-1][1])
+        written = match.group(1)
+        pieces = list(_PIECE.finditer(written))
+        unit = following = _short(pieces[-1][2])
         values = []
-        following = unit
-        for number, own in reversed(pieces):
-            following = _short(own) if own else following
-            values.append(round(float(number.replace(",", ".")) * _MM[following], 6))
-        is_product = bool(_TIMES.search(match.group(1)))
-        yield Measurement(match.start(1), match.end(1), tuple(reversed(values)), unit, is_product)
+        for piece in reversed(pieces):
+            following = _short(piece[2]) if piece[2] else following
+            values.append(round(_value(piece[1]) * _MM[following], 6))
+        joints = {written[a.end() : b.start()].strip().lower() for a, b in pairwise(pieces)}
+        joint = "x" if joints & _TIMES else next(iter(joints), "to")
+        yield Measurement(
+            match.start(1),
+            match.end(1),
+            tuple(reversed(values)),
+            unit,
+            joint == "x",
+            _FORMS.get(joint, joint),
+        )
+
+
+def _value(number: str) -> float:
+    """The number that is written: "1 1/2", "1½", "1,200", "2,5".
+
+    >>> [_value(n) for n in ("1 1/2", "1½", "1,200", "2,5", ".5")]
+    [1.5, 1.5, 1200.0, 2.5, 0.5]
+    """
+    whole, _, share = number.replace("-", " ").rpartition(" ")
+    if "/" in share:
+        above, below = share.split("/")
+        return float(whole or 0) + int(above) / int(below)
+    if number[-1] in _SIGNS:
+        return float(number[:-1] or 0) + unicodedata.numeric(number[-1])
+    return float(number.replace(",", "") if _THOUSANDS.fullmatch(number) else number.replace(",", "."))
 
 
 def _short(unit: str) -> str:
