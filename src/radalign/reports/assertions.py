@@ -153,6 +153,7 @@ def _read_clause(clause: list[Event], lexicon: Lexicon) -> list[Assertion]:
     status: dict[int, str] = {}
     change: dict[int, str] = {}
     attributes: dict[int, list[int]] = {}
+    same: list[int] = []
     for i, (kind, says) in enumerate(clause):
         if kind in "NPn":
             reached = _reach(clause, i, kind, "NPn")
@@ -166,7 +167,8 @@ def _read_clause(clause: list[Event], lexicon: Lexicon) -> list[Assertion]:
         elif kind == "I":
             status.update(dict.fromkeys(forward(clause, i), "ignore"))
         elif kind == "S":
-            change.update(dict.fromkeys(forward(clause, i), "same"))
+            same = forward(clause, i)
+            change.update(dict.fromkeys(same, "same"))
         elif kind == "C":
             for j in either_way(clause, i):
                 change[j] = change.get(j) or says
@@ -175,6 +177,8 @@ def _read_clause(clause: list[Event], lexicon: Lexicon) -> list[Assertion]:
                 attributes.setdefault(j, []).append(i)
             if says == "borderline" and i + 1 < len(clause) and clause[i + 1][0] == "F":
                 status.setdefault(i + 1, "unsure")
+    for j in same:
+        status.setdefault(j, "present")  # "no change in effusion or edema" doubts neither
     _doubt_alternatives(clause, status)
     return _assertions(clause, status, change, attributes, lexicon)
 
@@ -185,10 +189,17 @@ def _reach(clause: list[Event], cue: int, kind: str, kinds: str) -> list[int]:
     if kind == "P" and cue and clause[cue - 1][0] in JOINTS:
         return []  # "effusion on the left, none on the right" negates nothing
     if kind == kinds[0]:
-        return forward(clause, cue) or ([] if kind == "U" else _after_colon(clause, cue))
+        return forward(clause, cue) or (_last_item(clause, cue) if kind == "U" else _after_colon(clause, cue))
     if kind == kinds[1]:
         return backward(clause, cue) or (forward(clause, cue) if cue == 0 else [])
     return either_way(clause, cue)
+
+
+def _last_item(clause: list[Event], cue: int) -> list[int]:
+    """What stands right before a doubt that ends its clause: "opacity, atelectasis likely"."""
+    if clause[cue][1] != "behind" or cue != len(clause) - 1 or not cue or clause[cue - 1][0] not in "FA":
+        return []
+    return [j for j in backward(clause, cue) if (",", "") not in clause[j:cue]]
 
 
 def _after_colon(clause: list[Event], cue: int) -> list[int]:
@@ -199,11 +210,16 @@ def _after_colon(clause: list[Event], cue: int) -> list[int]:
 
 def _doubt_alternatives(clause: list[Event], status: dict[int, str]) -> None:
     """Leave both unsure where nothing is said before "atelectasis or pneumonia"."""
-    if ("|", "") not in clause:
+    if "|" not in {kind for kind, _ in clause}:
         return
+    for i, (kind, says) in enumerate(clause):
+        if kind == "|" and says and i and clause[i - 1][0] == "F":
+            status.setdefault(i - 1, "unsure")  # versus whatever follows
     places = [i for i, (kind, _) in enumerate(clause) if kind == "F"]
     for left, right in pairwise(places):
         between = {kind for kind, _ in clause[left + 1 : right]}
+        if clause[left] == clause[right]:
+            continue  # "tortuosity and/or ectasia" are one finding
         if "|" in between and not between & set("BEKNTPVWZ"):
             status.setdefault(left, "unsure")
             status.setdefault(right, "unsure")
@@ -221,7 +237,7 @@ def _assertions(
     for i, (kind, says) in enumerate(clause):
         if kind == "F":
             state, moved = status.get(i, "present"), change.get(i, "")
-            if state != "ignore":
+            if state != "ignore" and not (says == "Disease" and _of_bones(clause, i)):
                 kept = moved if state != "absent" or moved == "better" else ""
                 for name in implies.get(says, (says,)):
                     out.append(Assertion(name, state, kept))  # noqa: PERF401 (an inner list costs more)
@@ -232,6 +248,11 @@ def _assertions(
                 if rules:
                     out.extend(_by_rule(rules, word, status.get(attribute, ""), change.get(i, "")))
     return out
+
+
+def _of_bones(clause: list[Event], disease: int) -> bool:
+    """Whether "no acute abnormality" is only said of bones."""
+    return ("A", "bones") in clause[: disease + 2]
 
 
 def _by_rule(rules: Mapping[str, str], attribute: str, cue: str, moved: str) -> list[Assertion]:

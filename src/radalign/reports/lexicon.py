@@ -43,12 +43,14 @@ _KINDS = {
     ("negation", "before"): "N", ("negation", "before_resolved"): "N", ("negation", "after"): "P",
     ("negation", "after_resolved"): "P", ("negation", "before_removed"): "N",
     ("negation", "after_removed"): "P", ("unsure", "before"): "U", ("unsure", "after"): "V",
+    ("unsure", "behind"): "U", ("terminators", "turns"): "T",
     ("ignore", "before"): "I", ("terminators", "words"): "T", ("same", "before"): "S",
     ("structure", "exists"): "E", ("structure", "verb"): "B", ("structure", "neutral"): "K",
     ("structure", "with"): "W", ("structure", "starts"): "M", ("structure", "linking"): "Z",
     ("structure", "relative"): "R", ("structure", "either"): "|", ("exclusion", "done"): "X",
     ("exclusion", "verb"): "Y", ("exclusion", "cannot"): "L",
 }  # fmt: skip
+_SAYS = {"turns": "turn", "behind": "behind"}  # what some keys add to the kind of their events
 _BOTH_WAYS = {frozenset("NP"): "n", frozenset("UV"): "u"}
 _MARKS = {
     ",": ",",
@@ -64,6 +66,7 @@ _MARKS = {
     "vs": "|",
     "?": "?",
 }
+_AGAINST_EACH_OTHER = frozenset({"versus", "vs"})
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ def read_lexicon(texts: Iterable[str]) -> Lexicon:
     findings, anatomy = data.get("finding", {}), data.get("anatomy", {})
     tree: dict[str, Any] = {}
     for mark, kind in _MARKS.items():
-        tree[mark] = {"": (kind, "")}
+        tree[mark] = {"": (kind, mark if mark in _AGAINST_EACH_OTHER else "")}
     for phrase, event in _phrases(data):
         for way in _ways(phrase):
             _plant(tree, way, event)
@@ -198,7 +201,7 @@ def read_lexicon(texts: Iterable[str]) -> Lexicon:
 
 def _phrases(data: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[str, Event]]:
     for (table, key), kind in _KINDS.items():
-        says = "better" if key.endswith("_resolved") else ""
+        says = "better" if key.endswith("_resolved") else _SAYS.get(key, "")
         yield from ((phrase, (kind, says)) for phrase in data.get(table, {}).get(key, ()))
     for change, phrases in data.get("change", {}).items():
         yield from ((phrase, ("C", change)) for phrase in phrases)

@@ -22,7 +22,7 @@ _ONE = rf"(?:{_NUMBER})(?:\s*-?\s*{_UNIT})?"
 # What makes a pressure, a speed or an area of it.
 _NO_LENGTH = r"\w|[²³]|\s*(?:2|3|\^)\b|\s*(?:of\s+)?(?:Hg|H2O|mercury|water)\b|(?:\s*/\s*|\s+per\s+)[a-z]+\b"
 _MEASURE = re.compile(
-    rf"(?<![\w./])({_ONE}(?:\s*(?:x|×|by|X|to|-|–|or)\s*{_ONE}){{0,2}}|{_ONE}/{_ONE}(?!/)|"
+    rf"(?=[\d.{_SIGNS}])(?<![\w./])({_ONE}(?:\s*(?:x|×|by|X|to|-|–|or)\s*{_ONE}){{0,2}}|{_ONE}/{_ONE}(?!/)|"
     rf"(?<=between\s){_ONE}\s+and\s+{_ONE})(?<=[A-Za-z])(?!{_NO_LENGTH})",
     re.IGNORECASE,
 )

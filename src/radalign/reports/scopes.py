@@ -26,10 +26,12 @@ def clauses(events: list[Event]) -> list[list[Event]]:
     [1, 2]
     """
     out: list[list[Event]] = [[]]
-    for event in _without_relatives(events, out):
+    kept = _without_relatives(events, out)
+    for position, event in enumerate(kept):
         kind = event[0]
         if kind == "T":
-            out.append([])
+            if event[1] != "turn" or not _only_changes(kept, position + 1):
+                out.append([])
         elif kind == ":":
             if out[-1] and all(k in "FAM,&|" for k, _ in out[-1]):
                 out[-1].append(("B", ":"))
@@ -38,6 +40,18 @@ def clauses(events: list[Event]) -> list[list[Event]]:
         elif kind:
             out[-1].append(event)
     return [clause for clause in out if clause]
+
+
+def _only_changes(events: list[Event], start: int) -> bool:
+    """Whether only a change is said up to the next terminator: "(the heart is enlarged) but stable"."""
+    changes = False
+    for kind, _ in events[start:]:
+        if kind in "T:":
+            break
+        if kind in "FAQNPnUVuISE":
+            return False
+        changes = changes or kind == "C"
+    return changes
 
 
 def without_brackets(events: list[Event], aside: list[list[Event]]) -> list[Event]:
@@ -139,13 +153,21 @@ def forward(clause: list[Event], cue: int) -> list[int]:
         kind = clause[j][0]
         if kind in TARGETS:
             reached.append(j)
-        elif kind in "EN" or (reached and kind in "BKWZPV"):
+        elif kind in "EN" or (reached and kind in "BKWZPV") or (kind == "&" and _ends_item(clause, cue, j)):
             break
         elif kind in ",&" and clause[cue][0] != "I":
             last_or = _last_or(clause, cue) if last_or is None else last_or
             if j >= last_or and opens_statement(clause, j + 1):
                 break
     return reached
+
+
+def _ends_item(clause: list[Event], cue: int, joint: int) -> bool:
+    """Whether a negation was one item of a list of what there is: "there is edema, no effusion, and ..."."""
+    if clause[joint - 1][0] != "," or cue < 2 or clause[cue - 1][0] != "," or clause[cue][0] != "N":
+        return False
+    denied = [kind for kind, _ in clause[cue:joint] if kind in TARGETS]
+    return len(denied) == 1 and {"E", "F"} <= {kind for kind, _ in clause[:cue]}
 
 
 def _last_or(clause: list[Event], cue: int) -> int:

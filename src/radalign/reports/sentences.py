@@ -72,7 +72,7 @@ def is_shorthand(word: str) -> bool:
 
 def _with_plain_items(text: str) -> str:
     """Write every way of marking an item of a list as one."""
-    if _MAYBE_LOOSE.search(text):
+    if ("1" in text or "#" in text) and _MAYBE_LOOSE.search(text):  # a list begins with 1
         text = _LOOSE_ITEM.sub(_ITEM_MARK, text)
     if ("b." in text or "b)" in text) and {"a", "b"} <= set(_LETTERED_ITEM.findall(text)):
         text = _LETTERED_ITEM.sub(_ITEM_MARK, text)
