@@ -62,8 +62,12 @@ def clean(
     hedges: Annotated[str, typer.Option(help="keep, mark or remove (warns).")] = "keep",
     holes: Annotated[str, typer.Option(help="XXXX and ___: drop, mark or keep.")] = "drop",
     lower: Annotated[bool, typer.Option("--lower", help="Write everything in lower case.")] = False,
-    terms: Annotated[Path | None, typer.Option(help="Your own abbreviations, as terms.toml.")] = None,
-    umls: Annotated[Path | None, typer.Option(help="Your own MRCONSO.RRF, for more abbreviations.")] = None,
+    terms: Annotated[
+        Path | None, typer.Option(help="Your own table of abbreviations instead of the packaged terms.toml.")
+    ] = None,
+    umls: Annotated[
+        Path | None, typer.Option(help="Your own MRCONSO.RRF, for abbreviations beyond the table's.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Print a report's findings and impression, cleaned."""
@@ -90,7 +94,12 @@ def assertions(file: _File, as_json: _Json = False) -> None:
     from radalign.reports.assertions import assert_report
     from radalign.reports.sections import parse_report
 
-    found = assert_report(parse_report(_read(file)))
+    report = parse_report(_read(file))
+    found = assert_report(report)
+    if not report.body.strip():
+        typer.echo(f"There are no findings and no impression in {file}; nothing was read.", err=True)
+    elif not found:
+        typer.echo(f"No finding is asserted in {file}.", err=True)
     if as_json:
         typer.echo(json.dumps([a._asdict() for a in found.values()]))
         return

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 
 from radalign.reports.assertions import CHANGES, STATUSES, Assertion, assert_sentence
-from radalign.reports.lexicon import Lexicon
+from radalign.reports.lexicon import Lexicon, default_lexicon
 from radalign.reports.sentences import split_sentences
 
 HALVES = ("development", "held_out")
@@ -76,11 +77,11 @@ class Agreement:
     misses: tuple[tuple[str, tuple[Assertion, ...], tuple[Assertion, ...]], ...]
 
 
-def read_labelled(half: str | Path) -> tuple[Labelled, ...]:
+def read_labelled(half: str | Path, lexicon: Lexicon | None = None) -> tuple[Labelled, ...]:
     """Read `development`, `held_out` or a file of your own in the same form.
 
     Raises:
-        ValueError: If the half is unknown or a line cannot be read.
+        ValueError: If the half is unknown, or a line cannot be read or names no finding of the lexicon.
     """
     if str(half) in HALVES:
         text = (
@@ -91,7 +92,8 @@ def read_labelled(half: str | Path) -> tuple[Labelled, ...]:
     else:
         raise ValueError(f"There is no labelled set {str(half)!r}; use {', '.join(HALVES)} or a file's path.")
     lines = (line for line in text.splitlines() if line and not line.startswith("#"))
-    return tuple(_labelled(line) for line in lines)
+    names = (lexicon or default_lexicon()).names
+    return tuple(_labelled(line, names) for line in lines)
 
 
 def agreement(labelled: Iterable[Labelled], lexicon: Lexicon | None = None) -> Agreement:
@@ -139,11 +141,11 @@ def _sorted(assertions: Iterable[Assertion]) -> tuple[Assertion, ...]:
     return tuple(sorted(assertions, key=lambda a: a.finding))
 
 
-def _labelled(line: str) -> Labelled:
+def _labelled(line: str, names: tuple[str, ...]) -> Labelled:
     sentence, _, labels = line.partition("\t")
     try:
         return Labelled(
-            sentence, frozenset(_assertion(part.strip()) for part in labels.split(";") if part.strip())
+            sentence, frozenset(_assertion(part.strip(), names) for part in labels.split(";") if part.strip())
         )
     except KeyError as error:
         raise ValueError(
@@ -151,8 +153,13 @@ def _labelled(line: str) -> Labelled:
         ) from error
 
 
-def _assertion(text: str) -> Assertion:
-    name, _, last = text[1:].rpartition(" ")
+def _assertion(text: str, names: tuple[str, ...]) -> Assertion:
+    sign, label = _SIGNS[text[0]], text[1:].strip()
+    name, _, last = label.rpartition(" ")
     if last not in CHANGES:
-        name, last = text[1:], ""
-    return Assertion(name, _SIGNS[text[0]], last)
+        name, last = label, ""
+    if name not in names:
+        near = get_close_matches(name, names, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "see findings.toml and devices.toml for the names."
+        raise ValueError(f"{name!r} is no finding; {hint}")
+    return Assertion(name, sign, last)

@@ -9,7 +9,9 @@ from radalign.study import Report
 
 
 def truncate(text: str, limit: int, count: Callable[[str], int]) -> str:
-    """Keep as many whole sentences from the start as fit; a first sentence that is too long is cut at a word.
+    """Keep as many whole sentences from the start as fit.
+
+    A first sentence that is too long is cut at a word, and a first word that is too long within it.
 
     Args:
         text: Report text.
@@ -18,7 +20,7 @@ def truncate(text: str, limit: int, count: Callable[[str], int]) -> str:
             text.
 
     Raises:
-        ValueError: If not even one word fits.
+        ValueError: If not even one letter fits.
 
     References:
         ClinVLA, section 3.1: reports are cut "to complete diagnostic sentences" at 128 tokens.
@@ -34,9 +36,12 @@ def truncate(text: str, limit: int, count: Callable[[str], int]) -> str:
         return " ".join(sentences[:kept])
     words = sentences[0].split() if sentences else []
     kept = _longest_prefix(words, limit, count)
-    if not kept and words:
-        raise ValueError(f"Not one word fits into {limit} tokens; raise the token limit.")
-    return " ".join(words[:kept])
+    if kept or not words:
+        return " ".join(words[:kept])
+    kept = _longest_prefix(words[0], limit, count, "")  # Chinese has no spaces
+    if not kept:
+        raise ValueError(f"Not one letter fits into {limit} tokens; raise the token limit.")
+    return words[0][:kept]
 
 
 def truncate_report(report: Report, limit: int, count: Callable[[str], int]) -> str:
@@ -61,12 +66,12 @@ def truncate_report(report: Report, limit: int, count: Callable[[str], int]) -> 
     return " ".join([*findings[:kept], report.impression.strip()])
 
 
-def _longest_prefix(parts: Sequence[str], limit: int, count: Callable[[str], int]) -> int:
+def _longest_prefix(parts: Sequence[str], limit: int, count: Callable[[str], int], between: str = " ") -> int:
     """How many parts fit, by bisection: the count of a longer prefix is never smaller."""
     low, high = 0, len(parts)
     while low < high:
         middle = (low + high + 1) // 2
-        if count(" ".join(parts[:middle])) <= limit:
+        if count(between.join(parts[:middle])) <= limit:
             low = middle
         else:
             high = middle - 1

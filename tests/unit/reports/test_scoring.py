@@ -31,6 +31,13 @@ def test_an_unknown_set_is_refused() -> None:
         read_labelled("test")
 
 
+def test_a_misspelt_finding_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "bad.tsv"
+    file.write_text("Edema.\t+Edemma new\n")
+    with pytest.raises(ValueError, match="'Edemma' is no finding; did you mean 'Edema'"):
+        read_labelled(file)
+
+
 def test_a_label_without_a_sign_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "bad.tsv"
     file.write_text("Edema.\tEdema\n")

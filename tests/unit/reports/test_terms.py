@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from radalign.reports.assertions import assert_sentence
 from radalign.reports.terms import default_terms, expand, read_terms
 from radalign.reports.umls import read_umls
 
@@ -104,6 +105,13 @@ ROW = "{cui}|{lang}|P|L1|PF|S1|Y|A1||||{sab}|{tty}|C1|{text}|0|{suppress}||"
 def rows(*parts: tuple[str, str, str, str, str]) -> str:
     made = (ROW.format(cui=c, lang=g, sab="MSH", tty=t, text=x, suppress=s) for c, g, t, x, s in parts)
     return "\n".join(made) + "\n"
+
+
+def test_writing_an_abbreviation_out_loses_no_finding() -> None:
+    for short, words in default_terms().plain.items():
+        before, after = ({a.finding for a in assert_sentence(text)} for text in (short, words))
+        assert before <= after, (short, words)
+    assert assert_sentence("electrocardiogram leads") == assert_sentence("cystic fibrosis") == ()
 
 
 UMLS = rows(

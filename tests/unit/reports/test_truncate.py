@@ -22,9 +22,14 @@ def test_a_long_first_sentence_is_cut_at_a_word() -> None:
     assert truncate("one two three four five", 3, words) == "one two three"
 
 
-def test_a_limit_too_small_for_any_word_is_refused() -> None:
+def test_a_text_without_spaces_is_cut_within() -> None:
+    assert truncate("肺" * 300, 16, len) == "肺" * 16
+    assert truncate("pneumothorax", 3, len) == "pne"
+
+
+def test_a_limit_too_small_for_any_letter_is_refused() -> None:
     with pytest.raises(ValueError, match="raise the token limit"):
-        truncate("pneumothorax", 3, len)
+        truncate("pneumothorax", 2, lambda text: len(text) + 2)
 
 
 def test_special_tokens_count() -> None:
