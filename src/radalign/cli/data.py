@@ -19,6 +19,7 @@ app = typer.Typer(
 _Manifest = Annotated[Path, typer.Argument(help="A manifest (Parquet).")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 _Split = Annotated[str, typer.Option(help="Percent of the patients in train/validate/test.")]
+_Workers = Annotated[int, typer.Option(help="Processes that read images; 0 = one per core.")]
 _Seed = Annotated[int, typer.Option(help="Seed of the split; the same seed gives the same split anywhere.")]
 
 
@@ -44,7 +45,7 @@ def import_(
     column: Annotated[list[str] | None, typer.Option(help="For a table: role=COLUMN, repeatable.")] = None,
     labels: Annotated[str, typer.Option(help="Which label file, where a set has several.")] = "",
     part: Annotated[str, typer.Option(help="Which part, where a set has several.")] = "",
-    workers: Annotated[int, typer.Option(help="Processes that read images; 0 = one per core.")] = 0,
+    workers: _Workers = 0,
     as_json: _Json = False,
 ) -> None:
     """Read a data set from its distributor's files into one manifest, and say what was left out and why."""
@@ -117,18 +118,35 @@ def split(
     shares: _Split = "70/10/20",
     seed: _Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Where the result goes; default: the same file.")] = None,
+    compare: Annotated[
+        bool, typer.Option(help="Look at every image for copies, and keep patients with copies together.")
+    ] = True,
+    workers: _Workers = 0,
     as_json: _Json = False,
 ) -> None:
-    """Split a manifest by patient; a patient is never in two parts."""
+    """Split a manifest by patient; a patient, or a copied image, is never in two parts."""
     import json
+    import os
 
-    from radalign.data.split import parse_shares, split_studies
+    from radalign.cli.progress import progress_bar
+    from radalign.data.duplicates import split_manifest
+    from radalign.data.split import parse_shares
     from radalign.data.summary import splits_text, summarise
     from radalign.study import Manifest
 
-    held = Manifest.read(manifest)
-    done = held.with_studies(split_studies(held, parse_shares(shares), seed))
+    done, found = split_manifest(
+        Manifest.read(manifest),
+        parse_shares(shares),
+        seed,
+        compare,
+        workers or os.cpu_count() or 1,
+        progress_bar(as_json),
+    )
     done.write(out or manifest)
+    if found is None:
+        typer.echo("Images were not compared, so a copy may be in two splits; see data copies.", err=True)
+    elif found.not_compared:
+        typer.echo(found.not_compared, err=True)
     text = json.dumps(summarise(done)["splits"]) if as_json else splits_text(done)
     typer.echo(text)
     typer.echo(f"Wrote {out or manifest}.", err=True)
@@ -138,23 +156,21 @@ def split(
 def copies(
     manifest: _Manifest,
     bits: Annotated[int, typer.Option(help="Largest difference of 256 bits.")] = 32,
-    workers: Annotated[int, typer.Option(help="Processes that read images; 0 = one per core.")] = 0,
+    workers: _Workers = 0,
     as_json: _Json = False,
 ) -> None:
-    """List images that are copies of each other; copies in two splits are an error."""
+    """List images that are copies of each other; copies in two splits, or unread images, are an error."""
     import json
     import os
-    from dataclasses import asdict
 
     from radalign.cli.progress import progress_bar
-    from radalign.data.duplicates import manifest_copies, refuse_leaks
+    from radalign.data.duplicates import manifest_copies
     from radalign.study import Manifest
 
     held = Manifest.read(manifest)
     found = manifest_copies(held, bits, workers or os.cpu_count() or 1, progress_bar(as_json))
-    listed = "\n".join(f"{copy.bits:>4} bits  {copy}" for copy in found)
-    typer.echo(json.dumps([asdict(copy) for copy in found]) if as_json else listed or "No copies.")
-    refuse_leaks(held, found)
+    typer.echo(json.dumps(found.to_dict()) if as_json else found.to_text())
+    found.refuse()
 
 
 @app.command()

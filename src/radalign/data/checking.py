@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from radalign.data.exclusions import ExclusionFlow
+from radalign.data.first_bytes import MISSING, UNREADABLE, fault_of_file
 from radalign.data.sources.source import Check
 from radalign.images.errors import ImageError
 from radalign.study import Study, View
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
-MISSING = "image file is missing"
-UNREADABLE = "image cannot be read"
 NO_IMAGE = "study has no usable image"
 _CHUNK = 64
 _WORTH_PROCESSES = 512
@@ -62,7 +61,8 @@ def check_images(
         studies: Their view paths start from `root`.
         root: A folder.
         flow: Counts every image and study left out, with the sentence that says why.
-        check: `decode` reads every image; `exists` only looks for the files; `none` trusts the table.
+        check: `decode` reads every image; `exists` looks for the files and at their first bytes; `none`
+            trusts the table.
         workers: Processes for decoding; 1 = this one.
         progress: Wraps the loop over images, for a progress bar.
         quality: Whether decoded images are measured for the quality filter.
@@ -100,8 +100,8 @@ def _checks(
     if check == "none":
         return {}
     if check == "exists":
-        listed = _Listing(root)
-        return {path: ImageCheck((MISSING, path)) for path in paths if path not in listed}
+        faults = ((path, fault_of_file(root, path)) for path in paths)
+        return {path: ImageCheck(fault) for path, fault in faults if fault}
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
     found = _in_processes if workers > 1 and len(paths) >= _WORTH_PROCESSES else _in_this_process
     results = found(partial(_check_chunk, root=root, quality=quality), chunks, workers, progress)
@@ -131,23 +131,6 @@ def _in_processes(
         futures = [pool.submit(function, chunk) for chunk in chunks]
         for future in progress(futures, "Checking images") if progress else futures:
             yield future.result()
-
-
-class _Listing:
-    """Which files exist, one directory listing per folder instead of one look-up per file."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.names: dict[str, frozenset[str]] = {}
-
-    def __contains__(self, path: object) -> bool:
-        folder, _, name = str(path).rpartition("/")
-        if folder not in self.names:
-            try:
-                self.names[folder] = frozenset(os.listdir(self.root / folder))
-            except OSError:
-                self.names[folder] = frozenset()
-        return name in self.names[folder]
 
 
 def _without(study: Study, checks: dict[str, ImageCheck], flow: ExclusionFlow) -> Study | None:

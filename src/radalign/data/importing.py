@@ -26,6 +26,7 @@ from radalign.study import Manifest, Study
 Reports = Literal["auto", "need", "keep"]
 Positions = Literal["auto", "guess", "keep"]
 Quality = Literal["keep", "note", "drop"]
+NOT_DECODED = "not decoded: copies and damage not looked for; run `radalign data copies`"
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def import_source(
     if not studies:
         raise SourceError(_nothing(folder, source, flow))
     _note_views(studies, flow)
+    if check != "decode":
+        flow.note(NOT_DECODED, images=flow.images_kept)
     return Manifest(studies, root), flow
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from radalign.data.duplicates import LeakError, manifest_copies
+from radalign.data.duplicates import LeakError, NotComparedError, manifest_copies, split_manifest
 from radalign.data.importing import ImportSettings, import_source
 from radalign.data.split import split_patients
 
@@ -53,11 +54,58 @@ def test_a_given_split_with_copies_on_both_sides_is_refused(copies: Callable[[st
 
 def test_copies_of_a_manifest_are_found_again(copies: Callable[[str], Path]) -> None:
     manifest, _ = import_source("table", copies("/////"))
-    assert {copy.paths for copy in manifest_copies(manifest)} == {
+    found = manifest_copies(manifest)
+    assert {copy.paths for copy in found.copies} == {
         ("a.png", "b.png"),
         ("a.png", "e.png"),
         ("b.png", "e.png"),
     }
+    assert found.not_compared == ""
+
+
+def test_a_later_split_keeps_copies_together_too(copies: Callable[[str], Path]) -> None:
+    manifest, _ = import_source("table", copies("/////"), ImportSettings(split="none", check="exists"))
+    for seed in range(8):
+        done, found = split_manifest(manifest, (40, 20, 40), seed)
+        assert len({done[f"{name}.png"].split for name in "abe"}) == 1
+        assert found is not None
+        found.refuse()
+    alone = [split_manifest(manifest, (40, 20, 40), seed, compare=False)[0] for seed in range(8)]
+    assert any(len({done[f"{name}.png"].split for name in "abe"}) > 1 for done in alone)
+
+
+def test_pairs_between_two_splits_are_marked_and_all_are_listed(copies: Callable[[str], Path]) -> None:
+    manifest, _ = import_source(
+        "table", copies("train/test/train/test/test/test"), ImportSettings(check="exists")
+    )
+    found = manifest_copies(manifest)
+    assert [line.partition("LEAK: ")[2] for line in found.to_text().splitlines()] == [
+        "train and test",
+        "train and test",
+        "",
+    ]
+    pairs: Any = found.to_dict()["copies"]
+    assert [(pair["paths"], pair["leak"]) for pair in pairs] == [
+        (("a.png", "b.png"), True),
+        (("a.png", "e.png"), True),
+        (("b.png", "e.png"), False),
+    ]
+    with pytest.raises(LeakError, match="2 images have a copy") as raised:
+        found.refuse()
+    assert len(raised.value.copies) == 2
+
+
+def test_images_that_cannot_be_read_were_not_compared(copies: Callable[[str], Path], tmp_path: Path) -> None:
+    manifest, _ = import_source("table", copies("/////"))
+    (tmp_path / "a.png").unlink()
+    (tmp_path / "b.png").write_bytes(b"")
+    found = manifest_copies(manifest)
+    assert found.to_text() == "No copies among the images that could be read."
+    with pytest.raises(NotComparedError, match=r"2 of 6 images could not be read.*missing: a\.png; .*b\.png is empty"):
+        found.refuse()
+    _, found_by_split = split_manifest(manifest, (40, 20, 40))
+    assert found_by_split is not None
+    assert found_by_split.not_compared.startswith("2 of 6 images")
 
 
 def test_ties_do_not_change_the_split_of_anybody_else() -> None:

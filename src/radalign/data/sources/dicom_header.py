@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ class Facts:
 
     Args:
         date: ISO, "" also when it cannot be read; then `bad_date` holds what stood there.
+        fault: Why the header cannot be used, as a sentence; "" when it can, and when there is no file.
     """
 
     study_uid: str = ""
@@ -43,16 +44,26 @@ class Facts:
     height_px: int = 0
     for_processing: bool = False
     description: str = ""
+    fault: str = ""
 
 
 def read_facts(path: Path) -> Facts:
-    """The facts of a file; all silent when it is missing or not DICOM (the image check counts that)."""
+    """The facts of a file; all silent when there is none (the image check counts that).
+
+    A file that is there but whose header cannot be read, or states no image, has a `fault`: its source
+    rejects it, since nothing else would notice unless the images are decoded.
+    """
     from radalign.images.dicom import read_header
 
-    try:
-        return header_facts(read_header(path)) if path.is_file() else Facts()
-    except ImageError:
+    if not path.is_file():
         return Facts()
+    try:
+        facts = header_facts(read_header(path))
+    except (ImageError, OSError, ValueError) as error:
+        return Facts(fault=str(error).replace(str(path), path.name))
+    if not facts.height_px:
+        return replace(facts, fault=f"{path.name} states no image: it is cut off or of another kind.")
+    return facts
 
 
 def header_facts(header: Dataset) -> Facts:

@@ -48,7 +48,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         yield from _train(folder, root, patients, flow)
     if part in ("test", "all"):
         for path in sorted((root / "stage_2_test_images").glob("*.dcm")):
-            yield _study(path.stem, "stage_2_test_images", root, patients, flow, {}, {})
+            yield from _study(path.stem, "stage_2_test_images", root, patients, flow, {}, {})
 
 
 def _train(folder: Path, root: Path, patients: dict[str, str], flow: ExclusionFlow) -> Iterator[Study]:
@@ -62,7 +62,7 @@ def _train(folder: Path, root: Path, patients: dict[str, str], flow: ExclusionFl
     for name, found in boxes.items():
         extra = {"class": classes.get(name, ""), "boxes": json.dumps(found) if found else ""}
         labels = {"Pneumonia": int(bool(found))}
-        yield _study(name, "stage_2_train_images", root, patients, flow, labels, extra)
+        yield from _study(name, "stage_2_train_images", root, patients, flow, labels, extra)
 
 
 def _study(
@@ -73,13 +73,16 @@ def _study(
     flow: ExclusionFlow,
     labels: dict[str, int],
     extra: dict[str, str],
-) -> Study:
+) -> Iterator[Study]:
+    path = f"{place}/{name}.dcm"
+    facts = read_facts(root / path)
+    if facts.fault:
+        flow.reject("header cannot be read", images=1, studies=1, example=facts.fault)
+        return
     flow.found(images=1, studies=1)
     if name not in patients:
         flow.note("patient unknown: each image counts as its own patient", images=1, studies=1, example=name)
-    path = f"{place}/{name}.dcm"
-    facts = read_facts(root / path)
-    return Study(
+    yield Study(
         id=name,
         patient_id=patients.get(name, name),
         views=(View(path, facts.position, facts.instance_uid or name, facts.width_px, facts.height_px),),

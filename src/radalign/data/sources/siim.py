@@ -43,15 +43,18 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         if row["EncodedPixels"] not in ("-1", ""):
             found.append(row["EncodedPixels"])
     for name, found in masks.items():
-        flow.found(images=1, studies=1)
-        yield _study(name, found, files.get(name, f"{name}.dcm"), root, flow)
+        yield from _study(name, found, files.get(name, f"{name}.dcm"), root, flow)
 
 
-def _study(name: str, masks: list[str], path: str, root: Path, flow: ExclusionFlow) -> Study:
+def _study(name: str, masks: list[str], path: str, root: Path, flow: ExclusionFlow) -> Iterator[Study]:
     facts = read_facts(root / path)
+    if facts.fault:
+        flow.reject("header cannot be read", images=1, studies=1, example=facts.fault)
+        return
+    flow.found(images=1, studies=1)
     if not facts.patient_id:
         flow.note("patient unknown: each image counts as its own patient", images=1, studies=1, example=name)
-    return Study(
+    yield Study(
         id=name,
         patient_id=facts.patient_id or name,
         views=(View(path, facts.position, name, facts.width_px, facts.height_px),),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from radalign.data.importing import ImportSettings, import_source
+from radalign.data.importing import NOT_DECODED, ImportSettings, import_source
 from radalign.data.sources.source import SourceError, SourceOptions
 
 Image = Callable[..., str]
@@ -136,9 +136,10 @@ def test_reports_and_images_may_be_elsewhere(mimic: Path, tmp_path: Path) -> Non
 
 def test_missing_images_are_counted_without_decoding_any(mimic: Path) -> None:
     (mimic / path_of("aa02", "10000032", "50000001", "jpg")).unlink()
-    (mimic / path_of("aa01", "10000032", "50000001", "jpg")).write_bytes(b"not decoded by default")
+    (mimic / path_of("aa01", "10000032", "50000001", "jpg")).write_bytes(b"\xff\xd8\xff not decoded")
     manifest, flow = import_source("mimic", mimic)
     assert len(manifest["50000001"].views) == 1
+    assert flow.noted[NOT_DECODED].images == flow.images_kept
     assert flow.dropped["image file is missing"].images == 1
 
 

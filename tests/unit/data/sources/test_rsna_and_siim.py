@@ -63,6 +63,15 @@ def test_the_test_images_have_no_labels(rsna: Path) -> None:
         import_source("rsna", rsna, ImportSettings(options=SourceOptions(part="middle")))
 
 
+@pytest.mark.parametrize("bytes_left", [0, 200, 400])
+def test_a_file_cut_off_in_its_header_is_no_view_without_a_position(rsna: Path, bytes_left: int) -> None:
+    path = rsna / "stage_2_train_images" / "u1.dcm"
+    path.write_bytes(path.read_bytes()[:bytes_left])
+    manifest, flow = import_source("rsna", rsna)
+    assert [s.id for s in manifest] == ["u2"]
+    assert flow.dropped["header cannot be read"].images == 1
+
+
 @pytest.mark.parametrize(
     ("name", "header"),
     [("train-rle.csv", "ImageId, EncodedPixels"), ("stage_2_train.csv", "ImageId,EncodedPixels")],
