@@ -4,7 +4,8 @@
 
 A tree with PhysioNet's names is simulated: gzipped metadata, split and label tables, reports in a zip, and
 image files of a JPEG's first bytes (of a large set the files are looked at, not decoded). The import runs
-in its own process, on a quarter, on half and on all of the studies. The bar for 100,000 studies is 2 minutes and 1 GiB.
+in its own process, on a quarter, on half and on all of the studies. The bar for 100,000 studies is 2 minutes
+and 1 GiB.
 """
 
 from __future__ import annotations

@@ -6,6 +6,30 @@ import re
 from datetime import date
 
 
+def parse_date_or_day(day: str, time: str = "") -> tuple[str, str]:
+    """As `parse_date`, but a bad time does not take a good day with it, and nothing is raised.
+
+    Args:
+        day: See `parse_date`.
+        time: See `parse_date`.
+
+    Returns:
+        The ISO date, with the time where it can be read, "" when not even the day can; and what cannot be
+        read, as a sentence, "" when all can.
+
+    >>> parse_date_or_day("20260131", "250000")[0], parse_date_or_day("20261331", "0915")[0]
+    ('2026-01-31', '')
+    """
+    try:
+        return parse_date(day, time), ""
+    except ValueError as error:
+        alone = day.strip().replace("T", " ").partition(" ")[0]
+        try:
+            return parse_date(alone), str(error)
+        except ValueError:
+            return "", str(error)
+
+
 def parse_date(day: str, time: str = "") -> str:
     """An ISO date, or date and time, from what a source wrote; "" stays "".
 

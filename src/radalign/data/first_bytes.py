@@ -1,7 +1,7 @@
 """Looking at an image file without decoding it: is it there, is it empty, does it begin as an image does?
 
-One open and one short read per file tell all three. That costs hardly more than asking for the file's size, and
-it finds what a broken download leaves behind: files of 0 bytes, and web pages saved under an image's name.
+One open and one short read per file tell all three. That costs hardly more than asking for the file's size,
+and it finds what a broken download leaves behind: files of 0 bytes, web pages saved under an image's name.
 """
 
 from __future__ import annotations

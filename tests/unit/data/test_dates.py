@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from radalign.data.dates import parse_date
+from radalign.data.dates import parse_date, parse_date_or_day
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,18 @@ def test_a_date_becomes_iso(date: str, time: str, iso: str) -> None:
 def test_what_cannot_be_told_is_refused(date: str, time: str) -> None:
     with pytest.raises(ValueError, match="write it as"):
         parse_date(date, time)
+
+
+@pytest.mark.parametrize(
+    ("date", "time", "iso"),
+    [
+        ("21800506", "246060.0", "2180-05-06"),
+        ("2180-05-06T99:00", "", "2180-05-06"),
+        ("21801306", "0915", ""),
+        ("0", "111412.5", ""),
+    ],
+)
+def test_a_bad_time_does_not_take_the_day_with_it(date: str, time: str, iso: str) -> None:
+    found, fault = parse_date_or_day(date, time)
+    assert found == iso
+    assert "write it as" in fault

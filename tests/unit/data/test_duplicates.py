@@ -101,7 +101,9 @@ def test_images_that_cannot_be_read_were_not_compared(copies: Callable[[str], Pa
     (tmp_path / "b.png").write_bytes(b"")
     found = manifest_copies(manifest)
     assert found.to_text() == "No copies among the images that could be read."
-    with pytest.raises(NotComparedError, match=r"2 of 6 images could not be read.*missing: a\.png; .*b\.png is empty"):
+    with pytest.raises(
+        NotComparedError, match=r"2 of 6 images could not be read.*missing: a\.png; .*b\.png is empty"
+    ):
         found.refuse()
     _, found_by_split = split_manifest(manifest, (40, 20, 40))
     assert found_by_split is not None

@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radalign.data.dates import parse_date
+from radalign.data.dates import parse_date_or_day
 from radalign.images.errors import ImageError
 from radalign.study import parse_position
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-_AGE = re.compile(r"(\d{3})([YMWD])$")
-_YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+# The standard wants three digits and a unit; the challenges' copies of ChestX-ray14 write `51`.
+_AGE = re.compile(r"(\d{1,3})([YMWD]?)$")
+_MOST_YEARS = 120
+_YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _LATERAL = re.compile(r"\blat(eral)?\b", re.IGNORECASE)
 _FRONTAL = re.compile(r"\b(pa|ap)\b", re.IGNORECASE)
 
@@ -26,7 +28,8 @@ class Facts:
     """What a header says; "" or 0 or None where it is silent.
 
     Args:
-        date: ISO, "" also when it cannot be read; then `bad_date` holds what stood there.
+        date: ISO, without the time when only that cannot be read, "" when the day cannot.
+        bad_date: What cannot be read of the date, as a sentence; "" when all can.
         fault: Why the header cannot be used, as a sentence; "" when it can, and when there is no file.
     """
 
@@ -58,7 +61,10 @@ def read_facts(path: Path) -> Facts:
     if not path.is_file():
         return Facts()
     try:
-        facts = header_facts(read_header(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom warns of values that the facts leave out
+            header = read_header(path)
+        facts = header_facts(header)
     except (ImageError, OSError, ValueError) as error:
         return Facts(fault=str(error).replace(str(path), path.name))
     if not facts.height_px:
@@ -79,7 +85,7 @@ def header_facts(header: Dataset) -> Facts:
 
 
 def _facts(header: Dataset) -> Facts:
-    date, bad_date = _date(header)
+    date, bad_date = parse_date_or_day(_text(header, "StudyDate"), _text(header, "StudyTime"))
     sex = _text(header, "PatientSex")
     return Facts(
         study_uid=_text(header, "StudyInstanceUID"),
@@ -120,17 +126,10 @@ def view_position(header: Dataset) -> str:
     return frontal[1].upper() if frontal else ""
 
 
-def _date(header: Dataset) -> tuple[str, str]:
-    date, time = _text(header, "StudyDate"), _text(header, "StudyTime")
-    try:
-        return parse_date(date, time), ""
-    except ValueError:
-        return "", f"{date} {time}".strip()
-
-
 def _age(text: str) -> float | None:
     match = _AGE.match(text)
-    return int(match[1]) * _YEARS[match[2]] if match else None
+    years = int(match[1]) * _YEARS[match[2]] if match else None
+    return years if years is not None and years <= _MOST_YEARS else None
 
 
 def _text(header: Dataset, keyword: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from sys import intern
 
-from radalign.data.dates import parse_date
+from radalign.data.dates import parse_date_or_day
 from radalign.data.exclusions import ExclusionFlow
 from radalign.data.sources.csv_rows import Row, read_csv, whole
 from radalign.data.sources.files import find_file, need_file
@@ -106,11 +106,11 @@ def _report(shelf: ReportShelf, subject: str, study_id: str, flow: ExclusionFlow
 
 
 def _date(row: Row, flow: ExclusionFlow) -> str:
-    try:
-        return parse_date(row["StudyDate"], row["StudyTime"])
-    except ValueError as error:
-        flow.note("date cannot be read, kept without", studies=1, example=f"s{row['study_id']}: {error}")
-        return ""
+    date, fault = parse_date_or_day(row["StudyDate"], row["StudyTime"])
+    if fault:
+        reason = "time cannot be read, day kept" if date else "date cannot be read, kept without"
+        flow.note(reason, studies=1, example=f"s{row['study_id']}: {fault}")
+    return date
 
 
 def _extra(row: Row) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from radalign.data.dates import parse_date
+from radalign.data.dates import parse_date_or_day
 from radalign.data.exclusions import ExclusionFlow
 from radalign.data.sources import alta
 from radalign.data.sources.csv_rows import Row, read_csv, whole
@@ -190,11 +190,11 @@ def _labels(row: Row, cell: Mapping[str, str], columns: Mapping[str, str]) -> Ma
 
 
 def _date(cell: Mapping[str, str], flow: ExclusionFlow) -> str:
-    try:
-        return parse_date(cell.get("date", ""), cell.get("time", ""))
-    except ValueError as error:
-        flow.note("date cannot be read, kept without", images=1, example=f"{cell['image']}: {error}")
-        return ""
+    date, fault = parse_date_or_day(cell.get("date", ""), cell.get("time", ""))
+    if fault:
+        reason = "time cannot be read, day kept" if date else "date cannot be read, kept without"
+        flow.note(reason, images=1, example=f"{cell['image']}: {fault}")
+    return date
 
 
 def _number(cell: Mapping[str, str], role: str, flow: ExclusionFlow) -> float | None:

@@ -80,3 +80,47 @@ def test_any_modality_on_request(tree: Path) -> None:
 def test_a_file_is_not_a_folder(tree: Path) -> None:
     with pytest.raises(SourceError, match="is not a folder"):
         import_source("dicom_folder", tree / "3.dcm")
+
+
+@pytest.mark.parametrize(
+    "name", ["CR.1.2.840.113619.2.5", "CR.1.2.840.1", "IMG0001.img", "DX-1", "a.IMA", "1.2.3", "X.DCM"]
+)
+def test_archives_name_files_as_they_like(dicom: Dicom, tmp_path: Path, name: str) -> None:
+    dicom(f"scans/{name}", **ONE, ViewPosition="PA")
+    assert [v.path for v in import_source("dicom_folder", tmp_path / "scans")[0]["1.2.1"].views] == [name]
+
+
+def test_a_suffix_that_lies_and_empty_files_are_counted(tree: Path) -> None:
+    for name in ("8.dcm", "9.DICOM"):
+        (tree / name).write_bytes(b"<html>not found</html>")
+    for name in ("10.dcm", "IM0011", ".hidden", "notes.txt"):
+        (tree / name).write_bytes(b"")
+    _, flow = import_source("dicom_folder", tree)
+    assert flow.dropped["file is not DICOM"].images == 3
+    assert flow.dropped["file is empty"].images == 1
+
+
+def test_a_cut_off_copy_does_not_stand_for_the_good_one(dicom: Dicom, tmp_path: Path) -> None:
+    good = tmp_path / dicom("scans/b.dcm", **ONE, ViewPosition="PA", SOPInstanceUID="1.9.1")
+    (tmp_path / "scans" / "a.dcm").write_bytes(good.read_bytes()[:-12])
+    (tmp_path / "scans" / "c.dcm").write_bytes(good.read_bytes())
+    manifest, flow = import_source("dicom_folder", tmp_path / "scans")
+    assert [v.path for v in manifest["1.2.1"].views] == ["b.dcm"]
+    assert flow.dropped["same image twice (SOP Instance UID)"].images == 2
+
+
+def test_a_bad_time_does_not_take_the_day_with_it(dicom: Dicom, tmp_path: Path) -> None:
+    dicom("scans/a.dcm", **ONE | {"StudyTime": "250000"})
+    manifest, flow = import_source("dicom_folder", tmp_path / "scans")
+    assert manifest["1.2.1"].date == "2026-01-02"
+    assert flow.noted["time cannot be read, day kept"].images == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "years"), [("051Y", 51), ("51", 51), ("7", 7), ("51Y", 51), ("412Y", None), ("old", None)]
+)
+def test_ages_as_the_standard_and_the_challenges_write_them(
+    dicom: Dicom, tmp_path: Path, written: str, years: float | None
+) -> None:
+    dicom("scans/a.dcm", **ONE, PatientAge=written)
+    assert import_source("dicom_folder", tmp_path / "scans")[0]["1.2.1"].age_years == years
