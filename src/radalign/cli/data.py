@@ -52,7 +52,8 @@ def import_(
     import json
 
     from radalign.cli.progress import progress_bar
-    from radalign.data.importing import import_source, parse_settings, write_import
+    from radalign.data.duplicates import LeakError
+    from radalign.data.importing import import_source, parse_settings, write_import, write_leaks
 
     settings = parse_settings(
         split,
@@ -68,7 +69,11 @@ def import_(
         labels,
         part,
     )
-    manifest, flow = import_source(source, folder, settings, progress_bar(as_json))
+    try:
+        manifest, flow = import_source(source, folder, settings, progress_bar(as_json))
+    except LeakError as error:
+        typer.echo(f"All pairs are in {write_leaks(error, out)}.", err=True)
+        raise
     page = write_import(manifest, flow, out)
     typer.echo(json.dumps(flow.to_dict()) if as_json else f"{flow.to_markdown()}\nWrote {out} and {page}.")
 

@@ -6,14 +6,15 @@ source ──> duplicate ids ──> images there and readable? ──> report t
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
 from radalign.data.checking import ImageCheck, Progress, check_images
-from radalign.data.duplicates import Copy, find_copies, note_copies, refuse_leaks
+from radalign.data.duplicates import Copy, LeakError, find_copies, note_copies, refuse_leaks
 from radalign.data.exclusions import ExclusionFlow
 from radalign.data.positions import guess_positions
 from radalign.data.priors import link_priors
@@ -148,7 +149,7 @@ def _with_reports(studies: list[Study], reports: Reports, flow: ExclusionFlow) -
 def _note(studies: list[Study], names: set[str], reason: str, flow: ExclusionFlow) -> None:
     for study in studies:
         if study.id in names:
-            flow.note(reason, len(study.views), 1, study.id)
+            flow.note(reason, len(study.views), 1, study.id, of=study.id)
 
 
 def _forget_lost_priors(studies: list[Study], flow: ExclusionFlow) -> list[Study]:
@@ -230,6 +231,15 @@ def write_import(manifest: Manifest, flow: ExclusionFlow, out: str | Path) -> Pa
     manifest.write(out)
     page, _ = flow.write_beside(Path(out))
     return page
+
+
+def write_leaks(error: LeakError, out: str | Path) -> Path:
+    """Write every pair of a refused import as JSON where the manifest would have been; returns the path."""
+    path = Path(out).with_name(Path(out).name + ".leaks.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pairs = [asdict(copy) for copy in error.copies]
+    path.write_text(json.dumps(pairs, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
 
 
 def _choose(option: str, value: str, choices: tuple[str, ...]) -> None:

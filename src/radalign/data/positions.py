@@ -35,7 +35,8 @@ def guess_positions(
         if unknown:
             frontal = _frontal(study, unknown, scores)
             views = tuple(_placed(v, v.path in frontal) if v in unknown else v for v in study.views)
-            flow.note("position guessed from the pixels", images=len(unknown), example=study.id)
+            for view in unknown:
+                flow.note("position guessed from the pixels", images=1, example=view.path, of=view.path)
             study = replace(study, views=views)
         done.append(study)
     return done

@@ -34,6 +34,6 @@ def filter_quality(
             kept += [left] if left else []
         else:
             for reason, example in faults.values():
-                flow.note(reason, images=1, example=example)
+                flow.note(reason, images=1, example=example, of=example)
             kept.append(study)
     return kept

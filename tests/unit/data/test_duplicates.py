@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from radalign.cli.data import app
 from radalign.data.duplicates import LeakError, NotComparedError, manifest_copies, split_manifest
 from radalign.data.importing import ImportSettings, import_source
 from radalign.data.split import split_patients
@@ -50,6 +53,15 @@ def test_a_given_split_with_copies_on_both_sides_is_refused(copies: Callable[[st
     ):
         import_source("table", copies("train/test/train/test/test/test"))
     import_source("table", copies("test/test/train/test/test/test"))  # all copies in one part
+
+
+def test_a_refused_import_leaves_a_list_of_all_pairs(copies: Callable[[str], Path], tmp_path: Path) -> None:
+    table = copies("train/test/train/test/test/test")
+    out = tmp_path / "m.parquet"
+    done = CliRunner().invoke(app, ["import", "table", str(table), "--out", str(out), "--workers", "1"])
+    assert isinstance(done.exception, LeakError)
+    pairs = json.loads((tmp_path / "m.parquet.leaks.json").read_text(encoding="utf-8"))
+    assert [pair["paths"] for pair in pairs] == [["a.png", "b.png"], ["a.png", "e.png"]]
 
 
 def test_copies_of_a_manifest_are_found_again(copies: Callable[[str], Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,12 +21,30 @@ def test_a_flow_that_does_not_add_up_is_refused() -> None:
         flow.keep([])
 
 
-def test_only_the_first_examples_are_kept_but_all_are_counted() -> None:
+def test_the_page_has_the_first_examples_and_the_json_has_all() -> None:
     flow = ExclusionFlow("test")
     for number in range(20):
         flow.reject("lost", images=1, example=f"image {number}")
     assert flow.dropped["lost"].images == 20
     assert flow.dropped["lost"].examples == [f"image {n}" for n in range(MAX_EXAMPLES)]
+    assert 'First 5 of 20 cases of "lost" (all are in the JSON file' in flow.to_markdown()
+    left_out: Any = flow.to_dict()["left_out"]
+    assert left_out["lost"]["cases"] == [f"image {n}" for n in range(20)]
+
+
+def test_notes_on_what_is_left_out_are_forgotten() -> None:
+    flow = ExclusionFlow("test")
+    flow.found(images=3, studies=2)
+    for path in ("a.png", "b.png", "c.png", "c.png"):
+        flow.note("date cannot be read", images=1, example=path, of=path)
+    flow.note("only of b", studies=1, example="b", of="b")
+    flow.note("row of a table is passed over", example="labels.csv line 7")
+    flow.drop("lost", images=1, studies=1, example="b")
+    flow.keep([Study("a", "p", (View("a.png"), View("c.png")))])
+    assert flow.noted["date cannot be read"].images == 2
+    assert flow.noted["date cannot be read"].listed == ["a.png", "c.png"]
+    assert "only of b" not in flow.noted
+    assert "| and: row of a table is passed over |  |  |" in flow.to_markdown()
 
 
 def test_both_pages_are_written_beside_the_manifest(tmp_path: Path) -> None:

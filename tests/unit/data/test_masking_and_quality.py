@@ -98,7 +98,7 @@ def test_the_quality_filter_is_in_the_exclusion_flow(folder: Path, quality: str,
     reasons = {"keep": {}, "note": flow["noted"], "drop": flow["left_out"]}[quality]
     assert ("quality: overexposed" in reasons) == (quality != "keep")
     if quality == "drop":
-        assert flow["left_out"]["quality: overexposed"]["examples"] == ["white.png"]
+        assert flow["left_out"]["quality: overexposed"]["cases"] == ["white.png"]
 
 
 def test_quality_without_pixels_is_refused(folder: Path) -> None:

@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 
 from radalign.data.benchmark_sets.built import BenchmarkError, BenchmarkList, Built
-from radalign.data.exclusions import ExclusionFlow
+from radalign.data.exclusions import NO_PATIENT, ExclusionFlow
 from radalign.data.sources import rsna
 from radalign.data.sources.source import SourceOptions
 from radalign.study import Study
@@ -40,7 +40,7 @@ def build_rsna(folder: Path, out: Path, seed: int = 0, validate: int = 1500, tes
     second = _whole_patients(ranked, first, validate)
     lists = (_list("test", ranked[:first]), _list("validate", ranked[first : first + second]))
     files = tuple(_write(out / name, part) for name, part in zip(("test.txt", "val.txt"), lists, strict=True))
-    unknown = flow.noted.get("patient unknown: each image counts as its own patient")
+    unknown = flow.noted.get(NO_PATIENT)
     notes = (
         ("Patients are unknown without the mapping file, so one may be in both lists.",) if unknown else ()
     )

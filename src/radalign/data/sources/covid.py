@@ -56,10 +56,10 @@ def findings(text: str) -> dict[str, int]:
 
 def _image_row(row: Row, flow: ExclusionFlow) -> ImageRow:
     name, patient = row.get("filename", ""), f"p{row.get('patientid', '')}"
-    offset = _offset(row.get("offset", ""), name, flow)
     path = f"{row.get('folder') or 'images'}/{name}"
+    offset = _offset(row.get("offset", ""), path, flow)
     if not row.get("license"):
-        flow.note("image without a stated licence", images=1, example=name)
+        flow.note("image without a stated licence", images=1, example=name, of=path)
     return ImageRow(
         view=View(path, parse_position(row.get("view", "")), name),
         study_id=f"{patient}_d{'NA' if offset is None else f'{offset:g}'}",
@@ -83,9 +83,9 @@ def _not_a_radiograph(row: Row) -> tuple[str, str] | None:
     return None
 
 
-def _offset(text: str, name: str, flow: ExclusionFlow) -> float | None:
+def _offset(text: str, path: str, flow: ExclusionFlow) -> float | None:
     if text and number(text) is None:
-        flow.note("offset is not a number, kept without", images=1, example=f"{name}: {text!r}")
+        flow.note("offset is not a number, kept without", images=1, example=f"{path}: {text!r}", of=path)
     return number(text)
 
 

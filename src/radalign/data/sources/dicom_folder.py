@@ -120,9 +120,10 @@ def _first_readable(found: list[tuple[str, Facts]], folder: Path, flow: Exclusio
 def _image_row(name: str, facts: Facts, reports: Path | None, flow: ExclusionFlow) -> ImageRow:
     if facts.bad_date:
         reason = "time cannot be read, day kept" if facts.date else "date cannot be read, kept without"
-        flow.note(reason, images=1, example=f"{name}: {facts.bad_date}")
+        flow.note(reason, images=1, example=f"{name}: {facts.bad_date}", of=name)
     if not facts.patient_id:
-        flow.note("header names no patient: the study counts as its own", images=1, example=name)
+        reason = "header names no patient: the study counts as its own"
+        flow.note(reason, images=1, example=name, of=name)
     return ImageRow(
         view=View(name, facts.position, facts.instance_uid, facts.width_px, facts.height_px),
         study_id=facts.study_uid,

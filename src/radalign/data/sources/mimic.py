@@ -100,7 +100,7 @@ def _view(row: Row, suffix: str) -> View:
 def _report(shelf: ReportShelf, subject: str, study_id: str, flow: ExclusionFlow) -> Report:
     text = shelf.text(subject, study_id)
     if text is None:
-        flow.note("report file is missing", studies=1, example=f"s{study_id}.txt")
+        flow.note("report file is missing", studies=1, example=f"s{study_id}.txt", of=study_id)
         return Report()
     return parse_report(text)
 
@@ -109,7 +109,8 @@ def _date(row: Row, flow: ExclusionFlow) -> str:
     date, fault = parse_date_or_day(row["StudyDate"], row["StudyTime"])
     if fault:
         reason = "time cannot be read, day kept" if date else "date cannot be read, kept without"
-        flow.note(reason, studies=1, example=f"s{row['study_id']}: {fault}")
+        study = row["study_id"]
+        flow.note(reason, studies=1, example=f"s{study}: {fault}", of=study)
     return date
 
 

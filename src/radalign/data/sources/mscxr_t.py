@@ -61,7 +61,7 @@ def _add_pair(row: Row, studies: dict[str, Study], shelf: ReportShelf, flow: Exc
     studies.setdefault(earlier.id, earlier)
     known = studies.setdefault(later.id, later)
     if known.prior_study_id:
-        flow.note("study is in two pairs, the first kept", studies=1, example=later.id)
+        flow.note("study is in two pairs, the first kept", studies=1, example=later.id, of=later.id)
         return
     studies[later.id] = replace(known, prior_study_id=earlier.id, extra=changes)
 

@@ -60,12 +60,13 @@ def listed(text: str) -> list[str]:
 
 def _image_row(row: Row, files: dict[str, str], flow: ExclusionFlow) -> ImageRow:
     name, projection = row["ImageID"], row["Projection"]
+    path = files.get(name.rpartition(".")[0], name)
     if row.get("PhotometricInterpretation_DICOM") == "MONOCHROME1":
-        flow.note("DICOM original was MONOCHROME1: check the polarity", images=1, example=name)
-    date = _date(row, flow)
+        flow.note("DICOM original was MONOCHROME1: check the polarity", images=1, example=name, of=path)
+    date = _date(row, path, flow)
     return ImageRow(
         view=View(
-            files.get(name.rpartition(".")[0], name),
+            path,
             parse_position(projection),
             name,
             whole(row.get("Columns_DICOM", "")),
@@ -85,11 +86,12 @@ def _image_row(row: Row, files: dict[str, str], flow: ExclusionFlow) -> ImageRow
     )
 
 
-def _date(row: Row, flow: ExclusionFlow) -> str:
+def _date(row: Row, path: str, flow: ExclusionFlow) -> str:
     try:
         return parse_date(row.get("StudyDate_DICOM", ""))
     except ValueError as error:
-        flow.note("date cannot be read, kept without", images=1, example=f"{row['ImageID']}: {error}")
+        what = f"{row['ImageID']}: {error}"
+        flow.note("date cannot be read, kept without", images=1, example=what, of=path)
         return ""
 
 

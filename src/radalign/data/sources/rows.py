@@ -95,9 +95,8 @@ def _study(rows: list[ImageRow], flow: ExclusionFlow) -> Study:
 def _report(rows: list[ImageRow], flow: ExclusionFlow) -> Report:
     different = list(dict.fromkeys(row.report for row in rows if row.report != Report()))
     if len(different) > 1:
-        flow.note(
-            "images of one study had different reports, first kept", studies=1, example=rows[0].study_id
-        )
+        reason, name = "images of one study had different reports, first kept", rows[0].study_id
+        flow.note(reason, studies=1, example=name, of=name)
     return different[0] if different else Report()
 
 

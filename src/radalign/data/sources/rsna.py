@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from radalign.data.exclusions import ExclusionFlow
+from radalign.data.exclusions import NO_PATIENT, ExclusionFlow
 from radalign.data.sources.csv_rows import number, read_csv
 from radalign.data.sources.dicom_header import read_facts
 from radalign.data.sources.files import find_file, need_file
@@ -81,7 +81,7 @@ def _study(
         return
     flow.found(images=1, studies=1)
     if name not in patients:
-        flow.note("patient unknown: each image counts as its own patient", images=1, studies=1, example=name)
+        flow.note(NO_PATIENT, images=1, studies=1, example=name, of=name)
     yield Study(
         id=name,
         patient_id=patients.get(name, name),

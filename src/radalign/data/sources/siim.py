@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from radalign.data.exclusions import ExclusionFlow
+from radalign.data.exclusions import NO_PATIENT, ExclusionFlow
 from radalign.data.sources.csv_rows import read_csv
 from radalign.data.sources.dicom_header import read_facts
 from radalign.data.sources.files import images_by_name, need_file
@@ -53,7 +53,7 @@ def _study(name: str, masks: list[str], path: str, root: Path, flow: ExclusionFl
         return
     flow.found(images=1, studies=1)
     if not facts.patient_id:
-        flow.note("patient unknown: each image counts as its own patient", images=1, studies=1, example=name)
+        flow.note(NO_PATIENT, images=1, studies=1, example=name, of=name)
     yield Study(
         id=name,
         patient_id=facts.patient_id or name,

@@ -79,7 +79,8 @@ def read(path: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[St
     rows = (made for row in read_csv(path, flow) if (made := _image_row(row, columns, flow)) is not None)
     studies = list(studies_from_rows(rows, flow))
     if "patient_id" not in columns:
-        flow.note("no patient column: each study counts as its own patient", studies=len(studies))
+        for study in studies:
+            flow.note("no patient column: each study counts as its own patient", studies=1, of=study.id)
     yield from with_absent_labels(studies) if "mesh" in columns else studies
 
 
@@ -147,7 +148,7 @@ def _image_row(row: Row, columns: Mapping[str, str], flow: ExclusionFlow) -> Ima
     extra = {name: value for name, value in row.items() if value and name not in used}
     duplicate = cell.get("duplicate_of", "")
     return ImageRow(
-        view=_view(image, cell),
+        view=_view(cell),
         study_id=study_id,
         patient_id=cell.get("patient_id") or study_id,
         report=_report(cell),
@@ -164,10 +165,14 @@ def _image_row(row: Row, columns: Mapping[str, str], flow: ExclusionFlow) -> Ima
     )
 
 
-def _view(image: str, cell: Mapping[str, str]) -> View:
+def _path(cell: Mapping[str, str]) -> str:
+    return cell["image"].replace("\\", "/")
+
+
+def _view(cell: Mapping[str, str]) -> View:
     width, height = (whole(cell.get(f"original_{side}", "")) for side in ("width", "height"))
     position = parse_position(cell.get("view", ""))
-    return View(image.replace("\\", "/"), position, cell.get("image_id", ""), width, height)
+    return View(_path(cell), position, cell.get("image_id", ""), width, height)
 
 
 def _report(cell: Mapping[str, str]) -> Report:
@@ -193,7 +198,7 @@ def _date(cell: Mapping[str, str], flow: ExclusionFlow) -> str:
     date, fault = parse_date_or_day(cell.get("date", ""), cell.get("time", ""))
     if fault:
         reason = "time cannot be read, day kept" if date else "date cannot be read, kept without"
-        flow.note(reason, images=1, example=f"{cell['image']}: {fault}")
+        flow.note(reason, images=1, example=f"{cell['image']}: {fault}", of=_path(cell))
     return date
 
 
@@ -204,7 +209,8 @@ def _number(cell: Mapping[str, str], role: str, flow: ExclusionFlow) -> float | 
     try:
         return float(text.removesuffix("Y").lstrip("0") or "0")
     except ValueError:
-        flow.note(f"{role} is not a number, kept without", images=1, example=f"{cell['image']}: {text!r}")
+        what = f"{cell['image']}: {text!r}"
+        flow.note(f"{role} is not a number, kept without", images=1, example=what, of=_path(cell))
         return None
 
 

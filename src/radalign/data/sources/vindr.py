@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from radalign.data.exclusions import ExclusionFlow
+from radalign.data.exclusions import NO_PATIENT, ExclusionFlow
 from radalign.data.sources.csv_rows import Row, number, read_csv
 from radalign.data.sources.files import images_by_name, need_file
 from radalign.data.sources.source import Source, SourceOptions
@@ -45,9 +45,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         boxes = _by_image(folder, f"annotations_{part}.csv", flow)
         for name, rows in readings.items():
             flow.found(images=1, studies=1)
-            flow.note(
-                "patient unknown: each image counts as its own patient", images=1, studies=1, example=name
-            )
+            flow.note(NO_PATIENT, images=1, studies=1, example=name, of=name)
             yield _study(name, part, rows, boxes.get(name, []), files)
 
 

@@ -94,7 +94,9 @@ def test_studies_reports_labels_splits_and_priors(mimic: Path) -> None:
     assert manifest["50000003"].views[0].position == "PA"
     priors = {s.id: s.prior_study_id for s in manifest}
     assert priors == {"50000001": "50000003", "50000002": "50000001", "50000003": ""}
-    assert flow.noted["report file is missing"].studies == 1
+    assert "report file is missing" not in flow.noted  # said of studies that are kept
+    kept = import_source("mimic", mimic, ImportSettings(reports="keep"))[1]
+    assert kept.noted["report file is missing"].listed == ["s50000004.txt"]
     assert flow.dropped["report says nothing of the images"].studies == 1
 
 
