@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import typer
 
@@ -65,14 +65,32 @@ def main() -> None:
     try:
         build_app(wanted)()
     except (ValueError, OSError) as error:
-        from rich.console import Console
-        from rich.text import Text
-
-        Console(stderr=True).print(Text.assemble(("radalign: ", "bold red"), str(error)), soft_wrap=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except _damaged_file() as error:
+        _refuse(f"A file that was read is damaged ({error}); find it among the input and fetch it again.")
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped. What was finished is kept; the same command goes on where it can.\n")
         sys.exit(130)
+
+
+def _damaged_file() -> tuple[type[Exception], ...]:
+    """What the standard library raises for damaged archives and tables, where no reader named the file.
+
+    A KeyError is not among these: it says nothing of the input, and its traceback is what finds the fault.
+    """
+    from csv import Error
+    from zipfile import BadZipFile
+    from zlib import error
+
+    return error, BadZipFile, Error
+
+
+def _refuse(sentence: str) -> NoReturn:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True).print(Text.assemble(("radalign: ", "bold red"), sentence), soft_wrap=True)
+    sys.exit(2)
 
 
 def _not_imported() -> None:

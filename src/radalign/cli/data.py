@@ -53,8 +53,15 @@ def import_(
 
     from radalign.cli.progress import progress_bar
     from radalign.data.duplicates import LeakError
-    from radalign.data.importing import import_source, parse_settings, write_import, write_leaks
+    from radalign.data.importing import (
+        check_out,
+        import_source,
+        parse_settings,
+        write_import,
+        write_leaks,
+    )
 
+    check_out(out)
     settings = parse_settings(
         split,
         seed,

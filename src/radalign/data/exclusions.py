@@ -174,7 +174,8 @@ class ExclusionFlow:
         rows += [(f"left out: {name}", -r.images, -r.studies) for name, r in self.dropped.items()]
         rows += [("**kept**", self.images_kept, self.studies_kept)]
         rows += [(f"of these: {name}", r.images, r.studies) for name, r in self.noted.items() if _counts(r)]
-        rows += [(f"and: {name}", 0, 0) for name, r in self.noted.items() if not _counts(r)]
+        others = {name: len(r.cases) for name, r in self.noted.items() if not _counts(r)}
+        rows += [(f"and: {name} ({cases:,})", 0, 0) for name, cases in others.items()]
         lines = [f"# Exclusion flow: {self.source}", "", "| step | images | studies |", "|---|---:|---:|"]
         lines += [f"| {name} | {_cell(images)} | {_cell(studies)} |" for name, images, studies in rows]
         lines += ["", f"Kept studies come from {self.patients_kept:,} patients.", ""]

@@ -16,6 +16,7 @@ from typing import Literal, cast
 from radalign.data.checking import ImageCheck, Progress, check_images
 from radalign.data.duplicates import Copy, LeakError, find_copies, note_copies, refuse_leaks
 from radalign.data.exclusions import ExclusionFlow
+from radalign.data.own_split import keep_own_split, refuse_unknown_words
 from radalign.data.positions import guess_positions
 from radalign.data.priors import link_priors
 from radalign.data.quality_filter import filter_quality
@@ -79,6 +80,9 @@ def import_source(
     settings, source, folder = settings or ImportSettings(), find_source(name), Path(folder)
     if not folder.exists():
         raise SourceError(f"There is nothing at {folder}; give {source.layout}.")
+    if folder.is_file() and not source.from_file:
+        home = folder.absolute().parent
+        raise SourceError(f"{folder} is a file; give its folder, {home}: {source.layout}.")
     flow = ExclusionFlow(source.name if source.name != "table" else f"table {folder.stem}")
     root = source.root(folder, settings.options)
     studies: Iterable[Study] = _unique(source.read(folder, flow, settings.options), flow)
@@ -92,7 +96,7 @@ def import_source(
     studies = _with_reports(_link(studies, source, flow), settings.reports, flow)
     copies = find_copies(studies, {path: image.fingerprint for path, image in seen.items()})
     note_copies(copies, flow)
-    studies = _split(studies, settings, copies)
+    studies = _split(studies, settings, copies, flow)
     refuse_leaks(studies, copies)
     flow.keep(studies)
     if not studies:
@@ -159,11 +163,15 @@ def _forget_lost_priors(studies: list[Study], flow: ExclusionFlow) -> list[Study
     return [replace(study, prior_study_id="") if study.id in lost else study for study in studies]
 
 
-def _split(studies: list[Study], settings: ImportSettings, copies: list[Copy]) -> list[Study]:
+def _split(
+    studies: list[Study], settings: ImportSettings, copies: list[Copy], flow: ExclusionFlow
+) -> list[Study]:
     if settings.split == "none":
         return [replace(study, split="") if study.split else study for study in studies]
     if settings.split == "auto" and any(study.split for study in studies):
-        return studies
+        return keep_own_split(studies, flow)
+    if settings.split == "auto":
+        refuse_unknown_words(flow)
     shares = DEFAULT_SHARES if settings.split == "auto" else parse_shares(settings.split)
     return split_studies(studies, shares, settings.seed, together=[copy.patients for copy in copies])
 
@@ -224,6 +232,16 @@ def parse_settings(
         workers=workers or os.cpu_count() or 1,
         options=options,
     )
+
+
+def check_out(out: Path) -> None:
+    """Refuse a place that no manifest can be written to, before hours are spent on making it.
+
+    Raises:
+        SourceError: If it is a folder.
+    """
+    if out.is_dir():
+        raise SourceError(f"--out {out} is a folder; name the manifest in it: {out / 'manifest.parquet'}.")
 
 
 def write_import(manifest: Manifest, flow: ExclusionFlow, out: str | Path) -> Path:

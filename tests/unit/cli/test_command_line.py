@@ -78,3 +78,17 @@ def test_the_readme_names_only_verbs_that_exist():
     named = {x.split()[1] for block in blocks for x in block.splitlines() if x.startswith("radalign ")}
     assert named
     assert named <= set(VERBS)
+
+
+@pytest.mark.parametrize("error", ["zlib.error", "zipfile.BadZipFile", "csv.Error"])
+def test_a_damaged_file_that_no_reader_named_is_a_sentence(error):
+    code = (
+        f"import sys, csv, zipfile, zlib, radalign.cli\n"
+        f"def fail(*_): raise {error}('line 3')\n"
+        f"radalign.cli.build_app = lambda wanted: fail\n"
+        f"sys.argv = ['radalign', 'data']\n"
+        f"radalign.cli.main()"
+    )
+    done = python(code)
+    assert done.returncode == 2
+    assert done.stderr.startswith("radalign: A file that was read is damaged (line 3)")

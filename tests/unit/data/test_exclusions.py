@@ -44,7 +44,7 @@ def test_notes_on_what_is_left_out_are_forgotten() -> None:
     assert flow.noted["date cannot be read"].images == 2
     assert flow.noted["date cannot be read"].listed == ["a.png", "c.png"]
     assert "only of b" not in flow.noted
-    assert "| and: row of a table is passed over |  |  |" in flow.to_markdown()
+    assert "| and: row of a table is passed over (1) |  |  |" in flow.to_markdown()
 
 
 def test_both_pages_are_written_beside_the_manifest(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from radalign.data.importing import ImportSettings, import_source, parse_settings, write_import
+from radalign.data.importing import ImportSettings, check_out, import_source, parse_settings, write_import
 from radalign.data.sources.source import SourceError
 from radalign.study import Manifest
 
@@ -155,3 +155,9 @@ def test_settings_that_are_none_are_refused(given: dict[str, object], sentence: 
     default |= {"images": None, "report_files": None, "columns": [], "labels": "", "part": ""}
     with pytest.raises(SourceError, match=sentence):
         parse_settings(**default | given)  # type: ignore[arg-type]
+
+
+def test_a_folder_is_no_place_for_a_manifest(tmp_path: Path) -> None:
+    check_out(tmp_path / "m.parquet")
+    with pytest.raises(SourceError, match=r"is a folder; name the manifest in it: .*manifest\.parquet"):
+        check_out(tmp_path)

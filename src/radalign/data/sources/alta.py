@@ -89,4 +89,11 @@ def _patients(rows: list[Row]) -> dict[str, str]:
     return {name: top(name) for name in list(parent)}
 
 
-SOURCE = Source("alta", "ALTA's five-column CSV of current and prior views", LAYOUT, read, root=beside_table)
+SOURCE = Source(
+    "alta",
+    "ALTA's five-column CSV of current and prior views",
+    LAYOUT,
+    read,
+    root=beside_table,
+    from_file=True,
+)

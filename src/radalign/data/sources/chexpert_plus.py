@@ -15,17 +15,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from radalign.data.exclusions import ExclusionFlow
+from radalign.data.own_split import split_name
 from radalign.data.sources.chexpert import position, split_path
-from radalign.data.sources.csv_rows import Row, number, read_csv
+from radalign.data.sources.csv_rows import Row, number, read_csv, read_text
 from radalign.data.sources.files import find_file, need_file
 from radalign.data.sources.labels import CHEXPERT, label_value
 from radalign.data.sources.rows import ImageRow, studies_from_rows
-from radalign.data.sources.source import Source, SourceOptions
+from radalign.data.sources.source import Source, SourceError, SourceOptions
 from radalign.reports.sections import parse_report
 from radalign.study import Report, Study, View
 
 LAYOUT = "a folder with df_chexpert_plus_240401.csv and PNG/, DICOM/ or train/ and valid/"
-_SPLITS = {"train": "train", "valid": "validate", "test": "test"}
+LABELS = ("impression", "report", "findings")
 _SECTIONS = {
     "findings": "section_findings",
     "impression": "section_impression",
@@ -40,16 +41,16 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
     Args:
         folder: The distribution's folder.
         flow: Counts rows whose path is not CheXpert's and images of one study with different reports.
-        options: `images` is where PNG/, DICOM/ or train/ are; `labels` is `impression` (default), `report` or
-            `none`.
+        options: `images` is where PNG/, DICOM/ or train/ are; `labels` is `impression` (default), `report`,
+            `findings` or `none`.
 
     Raises:
-        SourceError: If the table is missing.
+        SourceError: If the table, or the label file that was asked for, is missing or damaged.
     """
     table = need_file(
         folder, ["df_chexpert_plus*.csv", "df_chexpert_plus*.csv.gz"], "The table of CheXpert Plus"
     )
-    labels = _labels(folder, options.labels or "impression")
+    labels = _labels(folder, options.labels, flow)
     place = _image_place(options.images or folder)
     rows = (
         made
@@ -73,13 +74,14 @@ def _image_row(
         return None
     path, patient, study, _ = parts
     stem, (prefix, suffix) = path.rpartition(".")[0], place
+    view = View(f"{prefix}{stem}{suffix}", position(row.get("frontal_lateral", ""), row.get("ap_pa", "")))
     return ImageRow(
-        view=View(f"{prefix}{stem}{suffix}", position(row.get("frontal_lateral", ""), row.get("ap_pa", ""))),
+        view=view,
         study_id=f"{patient}/{study}",
         patient_id=row.get("deid_patient_id") or patient,
         report=_report(row),
         labels=labels.get(stem, {}),
-        split=_SPLITS.get(row.get("split", ""), ""),
+        split=split_name(row.get("split", ""), path, view.path, flow),
         sex=row.get("sex", "")[:1] if row.get("sex") in ("Female", "Male") else "",
         age_years=number(row.get("age", "")),
         source="CheXpert Plus",
@@ -95,14 +97,34 @@ def _report(row: Row) -> Report:
     return parse_report(row["report"])
 
 
-def _labels(folder: Path, which: str) -> dict[str, dict[str, int]]:
+def _labels(folder: Path, told: str, flow: ExclusionFlow) -> dict[str, dict[str, int]]:
     """Path without suffix to labels, from a file with one JSON object per line."""
+    which = told or LABELS[0]
+    if which not in (*LABELS, "none"):
+        raise SourceError(f"There are no labels {which!r}; choose one of {', '.join(LABELS)}, none.")
     path = None if which == "none" else find_file(folder, [f"{which}_fixed.json", f"*/{which}_fixed.json"])
     if path is None:
+        if told not in ("", "none"):
+            raise SourceError(f"There is no {which}_fixed.json in {folder}; fetch it, or use --labels none.")
         return {}
-    with path.open(encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines if line.strip()]
-    return {row["path_to_image"].rpartition(".")[0]: _present(row) for row in rows}
+    labels = {}
+    for index, line in enumerate(read_text(path).split("\n"), 1):
+        row = _json_row(line, f"{path} line {index}") if line.strip() else {}
+        if isinstance(name := row.get("path_to_image"), str):
+            labels[name.rpartition(".")[0]] = _present(row)
+        elif line.strip():
+            flow.note("label row names no image, passed over", example=f"{path.name} line {index}")
+    return labels
+
+
+def _json_row(line: str, what: str) -> dict[str, object]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise SourceError(f"{what} is not JSON ({error}); fetch the file again.") from error
+    if not isinstance(row, dict):
+        raise SourceError(f"{what} is not a JSON object; fetch the file again.")
+    return row
 
 
 def _present(row: dict[str, object]) -> dict[str, int]:

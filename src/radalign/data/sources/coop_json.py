@@ -96,5 +96,10 @@ def image_root(folder: Path, options: SourceOptions) -> Path:
 
 
 SOURCE = Source(
-    "coop_json", "Labelled images with CoOp's split file (BiomedCoOp's sets)", LAYOUT, read, root=image_root
+    "coop_json",
+    "Labelled images with CoOp's split file (BiomedCoOp's sets)",
+    LAYOUT,
+    read,
+    root=image_root,
+    from_file=True,
 )

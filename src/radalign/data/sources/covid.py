@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from radalign.data.exclusions import ExclusionFlow
-from radalign.data.sources.csv_rows import Row, number, read_csv
+from radalign.data.exclusions import NO_PATIENT, ExclusionFlow
+from radalign.data.sources.csv_rows import Row, column_names, need_columns, number, read_csv
 from radalign.data.sources.files import need_file
 from radalign.data.sources.rows import ImageRow, studies_from_rows
 from radalign.data.sources.source import Source, SourceOptions
@@ -33,14 +33,19 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
 
     Args:
         folder: The repository's folder.
-        flow: Counts other modalities, images without a licence, offsets that are no numbers.
+        flow: Counts other modalities, images without a licence or a patient, offsets that are no numbers.
         options: `images` is the folder that holds `images/`.
 
     Raises:
-        SourceError: If metadata.csv is missing.
+        SourceError: If metadata.csv is missing or does not name patients and files.
     """
     table = need_file(folder, ["metadata.csv"], "The collection's metadata.csv")
-    rows = (_image_row({k.lower(): v for k, v in row.items()}, flow) for row in read_csv(table, flow))
+    need_columns(table, [name.lower() for name in column_names(table)], ["patientid", "filename"])
+    rows = (
+        made
+        for row in read_csv(table, flow)
+        if (made := _image_row({k.lower(): v for k, v in row.items()}, flow)) is not None
+    )
     yield from studies_from_rows(rows, flow)
 
 
@@ -54,10 +59,17 @@ def findings(text: str) -> dict[str, int]:
     return {name: 1 for name in names if name.lower() not in _NOT_A_FINDING}
 
 
-def _image_row(row: Row, flow: ExclusionFlow) -> ImageRow:
-    name, patient = row.get("filename", ""), f"p{row.get('patientid', '')}"
+def _image_row(row: Row, flow: ExclusionFlow) -> ImageRow | None:
+    name = row["filename"]
+    if not name:
+        flow.reject("row names no image", images=1, example=f"patient {row['patientid']}")
+        return None
     path = f"{row.get('folder') or 'images'}/{name}"
     offset = _offset(row.get("offset", ""), path, flow)
+    # Without this, all strangers without a number would be one patient, with priors of each other.
+    patient = f"p{row['patientid'] or f'_{name}'}"
+    if not row["patientid"]:
+        flow.note(NO_PATIENT, images=1, example=name, of=path)
     if not row.get("license"):
         flow.note("image without a stated licence", images=1, example=name, of=path)
     return ImageRow(

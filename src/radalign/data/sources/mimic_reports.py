@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 from radalign.data.sources.source import SourceError
 
 ARCHIVE = "mimic-cxr-reports.zip"
+
+
+class ReportFault(ValueError):
+    """A report is there but cannot be read; the message says why."""
 
 
 class ReportShelf:
@@ -31,7 +36,11 @@ class ReportShelf:
         self.prefix = self._prefix()
 
     def text(self, subject_id: str, study_id: str) -> str | None:
-        """The report as written, or None when there is no file."""
+        """The report as written, or None when there is no file.
+
+        Raises:
+            ReportFault: If the file is damaged.
+        """
         name = f"{self.prefix}p{subject_id[:2]}/p{subject_id}/s{study_id}.txt"
         try:
             if self.archive is not None:
@@ -40,6 +49,8 @@ class ReportShelf:
                 return (self.place / name).read_text(encoding="utf-8", errors="replace")
         except (KeyError, FileNotFoundError):
             return None
+        except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            raise ReportFault(f"{name}: {error}") from error
         return None
 
     def _prefix(self) -> str:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from radalign.data.exclusions import ExclusionFlow
-from radalign.data.sources.csv_rows import Row, number, read_csv, whole
+from radalign.data.sources.csv_rows import Row, number, read_csv, row_once, whole
 from radalign.data.sources.files import need_file
+from radalign.data.sources.mimic_images import image_suffix
 from radalign.data.sources.source import Source, SourceOptions
 from radalign.study import Report, Study, View
 
@@ -29,22 +30,26 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
 
     Args:
         folder: The distribution's folder.
-        flow: Counts rows whose path is not MIMIC-CXR's.
+        flow: Counts rows whose path is not MIMIC-CXR's, and phrases that are listed twice.
         options: `images` is where MIMIC-CXR-JPG is.
 
     Raises:
         SourceError: If the table is missing.
     """
     table = need_file(folder, ["MS_CXR_Local_Alignment*.csv"], "The table of MS-CXR")
+    suffix = image_suffix(options.images or folder)
     images: dict[str, list[Row]] = {}
+    seen: set[tuple[str, ...]] = set()
     for row in read_csv(table, flow, ["category_name", "label_text", "path", "x", "y", "w", "h"]):
         if _PATH.search(row["path"]):
+            if not row_once(row, seen, f"{row['path']}: {row['label_text']}", flow):
+                continue
             images.setdefault(row["path"], []).append(row)
         else:
             flow.reject("path is not MIMIC-CXR's", images=1, example=row["path"])
     for path, rows in images.items():
         flow.found(images=1, studies=1)
-        yield _study(path, rows)
+        yield _study(path, rows, suffix)
 
 
 def mimic_path(text: str, suffix: str = ".jpg") -> tuple[str, str, str, str]:
@@ -62,8 +67,8 @@ def mimic_path(text: str, suffix: str = ".jpg") -> tuple[str, str, str, str]:
     return f"files/{match[1]}{suffix}", match[2], match[3], match[4]
 
 
-def _study(path: str, rows: list[Row]) -> Study:
-    image, patient, study, name = mimic_path(path)
+def _study(path: str, rows: list[Row], suffix: str) -> Study:
+    image, patient, study, name = mimic_path(path, suffix)
     phrases = [_phrase(row) for row in rows]
     texts = list(dict.fromkeys(row["label_text"] for row in rows))
     return Study(

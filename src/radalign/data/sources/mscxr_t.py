@@ -3,7 +3,8 @@
 folder/
 MS_CXR_T_temporal_image_classification_v1.0.0.csv     dicom_id, previous_dicom_id, subject_id, study_id,
 previous_study_id, <finding>_progression
---images: the folder of MIMIC-CXR-JPG that holds files/p10/...;  --report-files: its reports (optional)
+--images: the folder of MIMIC-CXR-JPG that holds files/p10/... and, if they are there, its reports;
+--report-files: where the reports are, if elsewhere: their folder, their zip, or the folder of the zip
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 from radalign.data.exclusions import ExclusionFlow
 from radalign.data.sources.csv_rows import Row, read_csv
 from radalign.data.sources.files import need_file
-from radalign.data.sources.mimic_reports import ReportShelf
+from radalign.data.sources.mimic_images import image_suffix
+from radalign.data.sources.mimic_reports import ReportFault, ReportShelf, find_reports
 from radalign.data.sources.mscxr import mimic_path
 from radalign.data.sources.source import Source, SourceOptions
 from radalign.reports.sections import parse_report
@@ -42,17 +44,21 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         SourceError: If the table is missing.
     """
     table = need_file(folder, ["MS_CXR_T_temporal_image_classification*.csv"], "The table of MS-CXR-T")
-    shelf = ReportShelf(options.reports)
+    shelf = ReportShelf(find_reports(options.images or folder, options.reports))
+    suffix = image_suffix(options.images or folder)
     studies: dict[str, Study] = {}
     for row in read_csv(table, flow, ["dicom_id", "previous_dicom_id", "study_id", "previous_study_id"]):
-        _add_pair(row, studies, shelf, flow)
+        _add_pair(row, suffix, studies, shelf, flow)
     flow.found(images=len(studies), studies=len(studies))
     yield from studies.values()
 
 
-def _add_pair(row: Row, studies: dict[str, Study], shelf: ReportShelf, flow: ExclusionFlow) -> None:
+def _add_pair(
+    row: Row, suffix: str, studies: dict[str, Study], shelf: ReportShelf, flow: ExclusionFlow
+) -> None:
     try:
-        later, earlier = (_study(row[name], shelf) for name in ("dicom_id", "previous_dicom_id"))
+        names = (row[name] for name in ("dicom_id", "previous_dicom_id"))
+        later, earlier = (_study(name, suffix, shelf, flow) for name in names)
     except ValueError as error:
         flow.reject("image id is not MIMIC-CXR's", images=1, example=str(error))
         return
@@ -66,9 +72,13 @@ def _add_pair(row: Row, studies: dict[str, Study], shelf: ReportShelf, flow: Exc
     studies[later.id] = replace(known, prior_study_id=earlier.id, extra=changes)
 
 
-def _study(dicom_id: str, shelf: ReportShelf) -> Study:
-    path, patient, study, name = mimic_path(dicom_id)
-    text = shelf.text(patient, study)
+def _study(dicom_id: str, suffix: str, shelf: ReportShelf, flow: ExclusionFlow) -> Study:
+    path, patient, study, name = mimic_path(dicom_id, suffix)
+    try:
+        text = shelf.text(patient, study)
+    except ReportFault as error:
+        flow.note("report file cannot be read", studies=1, example=str(error), of=study)
+        text = None
     return Study(
         id=study,
         patient_id=patient,

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from radalign.data.exclusions import ExclusionFlow
-from radalign.data.sources.csv_rows import Row, number, read_csv, whole
+from radalign.data.sources.csv_rows import Row, number, read_csv, read_text, whole
 from radalign.data.sources.files import find_file, images_by_name, need_file
 from radalign.data.sources.labels import NIH, listed_labels
 from radalign.data.sources.rows import ImageRow, studies_from_rows
@@ -25,6 +25,9 @@ from radalign.study import Study, View, parse_position
 
 LAYOUT = "a folder with Data_Entry_2017_v2020.csv and images_001/ to images_012/"
 _ENTRY = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017*.csv")
+_SIDES = ("Bbox [x", "y", "w", "h]")
+# The boxes' table calls one finding by another name than the entry table.
+_BOX_LABELS = {"Infiltrate": "Infiltration"}
 _AGE = re.compile(r"0*(\d+)([YMD]?)$")
 _YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
 
@@ -42,7 +45,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
     """
     table = need_file(folder, _ENTRY, "The entry table of ChestX-ray14")
     files = images_by_name(options.images or folder)
-    boxes, splits = _boxes(folder), _splits(folder)
+    boxes, splits = _boxes(folder, flow), _splits(folder)
     rows = (
         _image_row(row, files, boxes, splits)
         for row in read_csv(table, flow, ["Image Index", "Finding Labels"])
@@ -96,13 +99,15 @@ def _image_row(
     )
 
 
-def _boxes(folder: Path) -> dict[str, list[object]]:
+def _boxes(folder: Path, flow: ExclusionFlow) -> dict[str, list[object]]:
     """Image to its boxes, in pixels of the 1,024-pixel PNG; the header's commas split `Bbox [x,y,w,h]`."""
     path = find_file(folder, ["BBox_List_2017*.csv"])
     boxes: dict[str, list[object]] = {}
-    for row in read_csv(path) if path else ():
-        x, y, width, height = (number(row[name]) for name in ("Bbox [x", "y", "w", "h]"))
-        box = {"label": row["Finding Label"], "x_px": x, "y_px": y, "width_px": width, "height_px": height}
+    needs = ("Image Index", "Finding Label", *_SIDES)
+    for row in read_csv(path, flow, needs, side=True) if path else ():
+        x, y, width, height = (number(row[name]) for name in _SIDES)
+        label = _BOX_LABELS.get(row["Finding Label"], row["Finding Label"])
+        box = {"label": label, "x_px": x, "y_px": y, "width_px": width, "height_px": height}
         boxes.setdefault(row["Image Index"].rpartition(".")[0], []).append(box)
     return boxes
 
@@ -112,7 +117,7 @@ def _splits(folder: Path) -> dict[str, str]:
     splits = {}
     for pattern, split in (("train_val_list*.txt", "train"), ("test_list*.txt", "test")):
         path = find_file(folder, [pattern])
-        names = path.read_text(encoding="utf-8-sig").split() if path else []
+        names = read_text(path).split() if path else []
         splits.update(dict.fromkeys(names, split))
     return splits
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from radalign.data.exclusions import ExclusionFlow
+from radalign.data.own_split import one_split
 from radalign.study import Report, Study, View
 
 
@@ -81,7 +82,7 @@ def _study(rows: list[ImageRow], flow: ExclusionFlow) -> Study:
         views=tuple(row.view for row in rows),
         report=_report(rows, flow),
         labels=_labels(rows),
-        split=_first(row.split for row in rows),
+        split=one_split((row.split for row in rows), first.study_id, flow),
         time_offset_days=next((r.time_offset_days for r in rows if r.time_offset_days is not None), None),
         date=_first(row.date for row in rows),
         sex=_first(row.sex for row in rows),

@@ -17,13 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from radalign.data.exclusions import NO_PATIENT, ExclusionFlow
-from radalign.data.sources.csv_rows import number, read_csv
+from radalign.data.sources.csv_rows import number, read_csv, read_text, row_once
 from radalign.data.sources.dicom_header import read_facts
 from radalign.data.sources.files import find_file, need_file
 from radalign.data.sources.source import Source, SourceError, SourceOptions
 from radalign.study import Study, View
 
 LAYOUT = "a folder with stage_2_train_labels.csv and stage_2_train_images/"
+Box = dict[str, float | None]
 PARTS = ("train", "test", "all")
 
 
@@ -32,7 +33,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
 
     Args:
         folder: The challenge's folder.
-        flow: Counts images without known patients.
+        flow: Counts images without known patients, and rows that repeat or contradict others.
         options: `part` is `train` (default), `test` (images without labels) or `all`; `images` is where the
             two image folders are.
 
@@ -43,7 +44,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
     if part not in PARTS:
         raise SourceError(f"RSNA has no part {part!r}; choose one of {', '.join(PARTS)}.")
     root = options.images or folder
-    patients = _patients(folder)
+    patients = _patients(folder, flow)
     if part in ("train", "all"):
         yield from _train(folder, root, patients, flow)
     if part in ("test", "all"):
@@ -53,15 +54,30 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
 
 def _train(folder: Path, root: Path, patients: dict[str, str], flow: ExclusionFlow) -> Iterator[Study]:
     table = need_file(folder, ["stage_2_train_labels.csv"], "The challenge's label table")
-    classes = _classes(folder)
-    boxes: dict[str, list[dict[str, float | None]]] = {}
+    classes = _classes(folder, flow)
+    boxes: dict[str, list[Box]] = {}
+    targets: dict[str, set[str]] = {}
+    seen: set[tuple[str, ...]] = set()
     for row in read_csv(table, flow, ["patientId", "x", "y", "width", "height", "Target"]):
-        found = boxes.setdefault(row["patientId"], [])
-        if row["Target"] == "1":
-            found.append({f"{name}_px": number(row[name]) for name in ("x", "y", "width", "height")})
-    for name, found in boxes.items():
+        name, target = row["patientId"], row["Target"].removesuffix(".0")
+        if not name:
+            flow.reject("row names no image", images=1, example=", ".join(row.values()))
+        elif target not in ("0", "1"):
+            flow.note("target is neither 0 nor 1, row passed over", example=f"{name}: {row['Target']!r}")
+            targets.setdefault(name, set())
+        elif row_once(row, seen, name, flow):
+            targets.setdefault(name, set()).add(target)
+            if target == "1":
+                box = {f"{side}_px": number(row[side]) for side in ("x", "y", "width", "height")}
+                boxes.setdefault(name, []).append(box)
+    for name, told in targets.items():
+        if len(told) != 1:
+            reason = "target is both 0 and 1" if told else "no row says 0 or 1"
+            flow.reject(reason, images=1, studies=1, example=name)
+            continue
+        found = boxes.get(name, [])
         extra = {"class": classes.get(name, ""), "boxes": json.dumps(found) if found else ""}
-        labels = {"Pneumonia": int(bool(found))}
+        labels = {"Pneumonia": int("1" in told)}
         yield from _study(name, "stage_2_train_images", root, patients, flow, labels, extra)
 
 
@@ -95,20 +111,32 @@ def _study(
     )
 
 
-def _classes(folder: Path) -> dict[str, str]:
+def _classes(folder: Path, flow: ExclusionFlow) -> dict[str, str]:
     path = find_file(folder, ["stage_2_detailed_class_info.csv"])
-    return {row["patientId"]: row["class"] for row in read_csv(path)} if path else {}
+    rows = read_csv(path, flow, ["patientId", "class"], side=True) if path else ()
+    return {row["patientId"]: row["class"] for row in rows}
 
 
-def _patients(folder: Path) -> dict[str, str]:
+def _patients(folder: Path, flow: ExclusionFlow) -> dict[str, str]:
     """Image to the ChestX-ray14 patient, the first part of the original file name `00011000_000.png`."""
     path = find_file(folder, ["pneumonia-challenge-dataset-mappings*.json"])
-    entries = json.loads(path.read_text(encoding="utf-8-sig")) if path else []
-    return {
-        e["subset_img_id"]: e["img_id"].partition("_")[0].lstrip("0")
-        for e in entries
-        if e.get("subset_img_id")
-    }
+    if path is None:
+        return {}
+    try:
+        entries = json.loads(read_text(path))
+    except ValueError as error:
+        raise SourceError(f"{path} is not JSON ({error}); fetch the file again.") from error
+    if not isinstance(entries, list):
+        raise SourceError(f"{path} is not a list of images; fetch the file again.")
+    patients = {}
+    for entry in entries:
+        names = entry if isinstance(entry, dict) else {}
+        image, original = names.get("subset_img_id"), str(names.get("img_id") or "")
+        if image and original:
+            patients[image] = original.partition("_")[0].lstrip("0")
+        elif image or not original:
+            flow.note("entry of the mapping names no original image, passed over", example=str(entry))
+    return patients
 
 
 SOURCE = Source("rsna", "RSNA Pneumonia, DICOM with boxes", LAYOUT, read, check="exists")

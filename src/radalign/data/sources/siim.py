@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from radalign.data.exclusions import NO_PATIENT, ExclusionFlow
-from radalign.data.sources.csv_rows import read_csv
+from radalign.data.sources.csv_rows import read_csv, row_once
 from radalign.data.sources.dicom_header import read_facts
 from radalign.data.sources.files import images_by_name, need_file
 from radalign.data.sources.source import Source, SourceOptions
 from radalign.study import Study, View
 
+_NONE = "-1"
 LAYOUT = "a folder with train-rle.csv (or stage_2_train.csv) and dicom-images-train/"
 
 
@@ -26,7 +27,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
 
     Args:
         folder: The challenge's folder.
-        flow: Counts images of unknown patients.
+        flow: Counts images of unknown patients, and rows that repeat or contradict others.
         options: `images` is where the DICOM trees are.
 
     Raises:
@@ -38,12 +39,25 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
     root = options.images or folder
     files = images_by_name(root)
     masks: dict[str, list[str]] = {}
+    seen: set[tuple[str, ...]] = set()
     for row in read_csv(table, flow, ["ImageId", "EncodedPixels"]):
-        found = masks.setdefault(row["ImageId"], [])
-        if row["EncodedPixels"] not in ("-1", ""):
-            found.append(row["EncodedPixels"])
-    for name, found in masks.items():
+        if not row["ImageId"]:
+            flow.reject("row names no image", images=1, example=row["EncodedPixels"][:80])
+        elif row_once(row, seen, row["ImageId"], flow):
+            masks.setdefault(row["ImageId"], []).append(row["EncodedPixels"])
+    for name, cells in masks.items():
+        found = [cell for cell in cells if cell not in (_NONE, "")]
+        if reason := _unclear(cells, found):
+            flow.reject(reason, images=1, studies=1, example=name)
+            continue
         yield from _study(name, found, files.get(name, f"{name}.dcm"), root, flow)
+
+
+def _unclear(cells: list[str], masks: list[str]) -> str:
+    """Why an image's rows do not tell whether it shows a pneumothorax; "" when they do."""
+    if masks:
+        return "has a mask and also -1" if _NONE in cells else ""
+    return "" if _NONE in cells else "has neither a mask nor -1"
 
 
 def _study(name: str, masks: list[str], path: str, root: Path, flow: ExclusionFlow) -> Iterator[Study]:

@@ -63,6 +63,7 @@ class Source:
         check: How thoroughly images are checked by default; large sets only for existence.
         order: When a study was made, in days, or None: decides which study is the prior.
         root: The folder that view paths start from.
+        from_file: Whether a file may be given instead of a folder.
         without_positions: Whether the set never says which view an image is.
     """
 
@@ -73,4 +74,5 @@ class Source:
     check: Check = "decode"
     order: Order = study_time_days
     root: Callable[[Path, SourceOptions], Path] = in_folder
+    from_file: bool = False
     without_positions: bool = False

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from radalign.data.dates import parse_date_or_day
 from radalign.data.exclusions import ExclusionFlow
+from radalign.data.own_split import split_name
 from radalign.data.sources import alta
 from radalign.data.sources.csv_rows import Row, read_csv, whole
 from radalign.data.sources.labels import label_value
@@ -25,10 +26,6 @@ from radalign.study import Report, Study, View, parse_position
 
 LAYOUT = "a CSV file with a header and one row per image, or a folder with manifest.csv"
 MISSING = frozenset({"", "-1", "nan", "none", "null", "n/a"})
-_SPLIT_NAMES = {
-    "train": "train", "training": "train", "test": "test", "valid": "validate", "val": "validate",
-    "dev": "validate", "validate": "validate", "validation": "validate",
-}  # fmt: skip
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "image": ("image_path", "image", "path", "file", "filename", "file_path", "filepath", "image_index",
@@ -153,7 +150,7 @@ def _image_row(row: Row, columns: Mapping[str, str], flow: ExclusionFlow) -> Ima
         patient_id=cell.get("patient_id") or study_id,
         report=_report(cell),
         labels=_labels(row, cell, columns),
-        split=_SPLIT_NAMES.get(cell.get("split", "").lower(), ""),
+        split=split_name(cell.get("split", ""), image, _path(cell), flow),
         date=_date(cell, flow),
         time_offset_days=_number(cell, "time_offset_days", flow),
         sex=_sex(cell.get("sex", "")),
@@ -222,4 +219,11 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-SOURCE = Source("table", "Any CSV table with one row per image", LAYOUT, read, root=beside_table)
+SOURCE = Source(
+    "table",
+    "Any CSV table with one row per image",
+    LAYOUT,
+    read,
+    root=beside_table,
+    from_file=True,
+)

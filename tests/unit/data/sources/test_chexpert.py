@@ -118,3 +118,35 @@ def test_reports_of_chexpert_plus(plus: Path) -> None:
 def test_labels_of_chexpert_plus_can_be_left_out(plus: Path) -> None:
     settings = ImportSettings(options=SourceOptions(labels="none"))
     assert all(not s.labels for s in import_source("chexpert_plus", plus, settings)[0])
+
+
+@pytest.mark.parametrize(
+    ("labels", "line", "sentence"),
+    [
+        ("bogus", "", "no labels 'bogus'; choose one of impression"),
+        ("findings", "", "no findings_fixed.json"),
+        ("", '{"path_to_image": "a", "Ede', r"impression_fixed\.json line 1 is not JSON"),
+        ("", "[]", r"impression_fixed\.json line 1 is not a JSON object"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_told(table: Table, labels: str, line: str, sentence: str) -> None:
+    path = table(["path_to_image,report"], "df_chexpert_plus_240401.csv")
+    if line:
+        table([line], "chexbert_labels/impression_fixed.json")
+    settings = ImportSettings(options=SourceOptions(labels=labels))
+    with pytest.raises(SourceError, match=sentence):
+        import_source("chexpert_plus", path.parent, settings)
+
+
+def test_a_label_row_without_an_image_is_counted(image: Image, table: Table) -> None:
+    name = image("train/patient1/study1/view1_frontal.jpg")
+    path = table(["path_to_image,report", f"{name},Clear."], "df_chexpert_plus_240401.csv")
+    table(['{"Edema": 1.0}', json.dumps({"path_to_image": name, "Edema": 0.0})], "impression_fixed.json")
+    manifest, flow = import_source("chexpert_plus", path.parent)
+    assert manifest["patient1/study1"].labels == {"Edema": 0}
+    assert len(flow.noted["label row names no image, passed over"].cases) == 1
+
+
+def test_a_table_is_not_the_folder(chexpert: Path) -> None:
+    with pytest.raises(SourceError, match=r"train\.csv is a file; give its folder, .*CheXpert-v1.0-small: "):
+        import_source("chexpert", chexpert / "train.csv")

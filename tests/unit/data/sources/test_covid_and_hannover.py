@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from radalign.data.importing import ImportSettings, import_source
+from radalign.data.sources.source import SourceError
 
 Image = Callable[..., str]
 Table = Callable[..., Path]
@@ -142,3 +143,20 @@ def test_the_real_covid_images_in_the_repositorys_form(real_data: Path, tmp_path
     assert (flow.images_found, flow.studies_found) == (255, len(studies))
     assert flow.patients_kept >= 120
     assert sum(s.labels.get("COVID-19") == 1 for s in manifest) > 80
+
+
+def test_images_of_unknown_patients_are_strangers(image: Image, table: Table, tmp_path: Path) -> None:
+    rows = [covid_row("", "", "Pneumonia", "PA", "X-ray", name, "CC BY") for name in ("a.jpg", "b.jpg", "")]
+    table([COVID, *rows], "metadata.csv")
+    for name in "ab":
+        image(f"images/{name}.jpg")
+    manifest, flow = import_source("covid", tmp_path)
+    assert [(s.patient_id, len(s.views)) for s in manifest] == [("p_a.jpg", 1), ("p_b.jpg", 1)]
+    assert flow.noted["patient unknown: each image counts as its own patient"].images == 2
+    assert flow.dropped["row names no image"].images == 1
+
+
+def test_metadata_without_file_names_is_refused(table: Table, tmp_path: Path) -> None:
+    table([COVID.replace("filename", "file_name"), "2"], "metadata.csv")
+    with pytest.raises(SourceError, match=r"metadata\.csv lacks the column filename"):
+        import_source("covid", tmp_path)

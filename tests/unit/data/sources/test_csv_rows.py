@@ -70,3 +70,40 @@ def test_a_missing_table_and_a_broken_gzip_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv.gz").write_bytes(b"not gzip")
     with pytest.raises(SourceError, match="cannot be read"):
         list(read_csv(tmp_path / "t.csv.gz"))
+
+
+def test_damaged_gzip_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    whole = gzip.compress(b"image\n" + bytes(str(list(range(999))), "ascii"))
+    for broken in (whole[:40] + b"\xff\xff" + whole[42:], whole[:60]):
+        path.write_bytes(broken)
+        with pytest.raises(SourceError, match=r"t\.csv\.gz cannot be read"):
+            list(read_csv(path))
+
+
+def test_a_quote_that_is_never_closed_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('image,text\na.png,"one\ntwo"\nb.png,"open\nc.png,three\nd.png,four\n')
+    with pytest.raises(SourceError, match=r"t\.csv lines 4 to 6: a quote is opened and never closed"):
+        list(read_csv(path))
+
+
+def test_quotes_that_swallow_a_row_and_close_are_noted(tmp_path: Path) -> None:
+    path, flow = tmp_path / "t.csv", ExclusionFlow("test")
+    path.write_text('image,text\na.png,"open\nb.png,"two"\nc.png,"a ""good"" one\nof two lines"\n')
+    assert [row["image"] for row in read_csv(path, flow)] == ["a.png", "c.png"]
+    assert [reason.listed for reason in flow.noted.values()] == [["t.csv lines 2 to 3"]]
+
+
+def test_empty_cells_behind_the_last_column_are_no_cells(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("image,text\na.png,one,,\n")
+    assert list(read_csv(path)) == [{"image": "a.png", "text": "one"}]
+
+
+def test_a_ragged_row_of_a_side_table_loses_no_image(tmp_path: Path) -> None:
+    path, flow = tmp_path / "t.csv", ExclusionFlow("test")
+    path.write_text("image,text\na.png,one,two\n")
+    assert list(read_csv(path, flow, side=True)) == []
+    assert flow.images_found == 0
+    assert flow.noted["row has more cells than the header, passed over"].listed == ["t.csv line 2"]

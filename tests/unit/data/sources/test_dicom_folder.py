@@ -78,7 +78,7 @@ def test_any_modality_on_request(tree: Path) -> None:
 
 
 def test_a_file_is_not_a_folder(tree: Path) -> None:
-    with pytest.raises(SourceError, match="is not a folder"):
+    with pytest.raises(SourceError, match="is a file; give its folder"):
         import_source("dicom_folder", tree / "3.dcm")
 
 

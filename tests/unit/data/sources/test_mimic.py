@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from radalign.data.importing import NOT_DECODED, ImportSettings, import_source
+from radalign.data.own_split import FILLED
 from radalign.data.sources.source import SourceError, SourceOptions
 
 Image = Callable[..., str]
@@ -148,3 +151,107 @@ def test_missing_images_are_counted_without_decoding_any(mimic: Path) -> None:
 def test_without_its_metadata_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"metadata is not in .*mimic-cxr-\*metadata"):
         import_source("mimic", tmp_path)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = gzip.decompress(path.read_bytes()).decode()
+    assert old in text
+    path.write_bytes(gzip.compress(text.replace(old, new).encode()))
+
+
+def test_rows_that_repeat_or_contradict_others_are_turned_away(mimic: Path) -> None:
+    metadata = mimic / "mimic-cxr-2.0.0-metadata.csv.gz"
+    rows = gzip.decompress(metadata.read_bytes()).decode().splitlines()
+    stranger = rows[1].replace("aa01,10000032", "aa09,10000033")
+    blank = [",10000033,50000009" + ",x" * 9, "a,,50000009" + ",x" * 9, "a,10000033," + ",x" * 9]
+    metadata.write_bytes(gzip.compress("\n".join([*rows, rows[1], stranger, *blank]).encode()))
+    manifest, flow = import_source("mimic", mimic)
+    assert [view.id for view in manifest["50000001"].views] == ["aa01", "aa02"]
+    assert {reason: found.images for reason, found in flow.dropped.items()} == {
+        "image is listed twice": 1,
+        "study id is used by two patients": 1,
+        "row lacks an image, study or patient id": 3,
+        "report says nothing of the images": 1,
+    }
+
+
+def test_a_study_without_a_split_takes_its_patients(mimic: Path) -> None:
+    edit(mimic / "mimic-cxr-2.0.0-split.csv.gz", "bb01,50000002,10000032,train", "bb01,50000002,10000032,")
+    manifest, flow = import_source("mimic", mimic)
+    assert manifest["50000002"].split == "train"
+    assert flow.noted[FILLED].listed == ["50000002"]
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (
+            "bb01,50000002,10000032,train",
+            "1 studies or patients in two parts: patient 10000032: train and test",
+        ),
+        ("aa02,50000001,10000032,train", "study 50000001: train and test"),
+    ],
+)
+def test_a_patient_in_two_splits_needs_a_decision(mimic: Path, row: str, sentence: str) -> None:
+    edit(mimic / "mimic-cxr-2.0.0-split.csv.gz", row, row.replace("train", "test"))
+    with pytest.raises(SourceError, match=f"{sentence}.*--split 70/10/20"):
+        import_source("mimic", mimic)
+    assert len(import_source("mimic", mimic, ImportSettings(split="70/10/20"))[0]) == 3
+
+
+def test_a_damaged_report_is_counted(mimic: Path) -> None:
+    archive = mimic / "mimic-cxr-reports.zip"
+    archive.write_bytes(archive.read_bytes().replace(b"Small left", b"Smell left", 1))
+    _, flow = import_source("mimic", mimic, ImportSettings(reports="keep"))
+    assert flow.noted["report file cannot be read"].studies == 1
+
+
+def test_a_ragged_row_of_labels_is_counted(mimic: Path) -> None:
+    edit(mimic / "mimic-cxr-2.0.0-chexpert.csv.gz", "0.0,", "0.0,,,9")
+    assert import_source("mimic", mimic)[1].noted[
+        "row has more cells than the header, passed over"
+    ].listed == ["mimic-cxr-2.0.0-chexpert.csv.gz line 2"]
+
+
+def test_labels_that_were_asked_for_must_be_there(mimic: Path) -> None:
+    (mimic / "mimic-cxr-2.0.0-negbio.csv.gz").unlink()
+    with pytest.raises(SourceError, match=r"no labels mimic-cxr-\*negbio"):
+        import_source("mimic", mimic, ImportSettings(options=SourceOptions(labels="negbio")))
+
+
+@pytest.mark.parametrize("suffix", ["JPG", "png"])
+def test_the_suffix_of_the_images_is_that_of_the_files(mimic: Path, suffix: str) -> None:
+    """Also when the studies that the table begins with are not there."""
+    shutil.rmtree(mimic / "files" / "p10")
+    image = mimic / path_of("dd01", "19999999", "50000004", "jpg")
+    image.rename(image.with_suffix(f".{suffix}"))
+    manifest, _ = import_source("mimic", mimic, ImportSettings(reports="keep"))
+    assert [view.path for study in manifest for view in study.views] == [
+        path_of("dd01", "19999999", "50000004", suffix)
+    ]
+
+
+def test_a_folder_too_high_is_told(mimic: Path, tmp_path: Path) -> None:
+    inner = tmp_path / "2.0.0"
+    names = [path for path in mimic.iterdir() if path != inner]
+    inner.mkdir()
+    for path in names:
+        path.rename(inner / path.name)
+    with pytest.raises(SourceError, match=r"too high.*2\.0\.0; give that folder"):
+        import_source("mimic", tmp_path)
+
+
+def test_the_dicom_set_needs_no_metadata(mimic: Path, dicom: Callable[..., str], table: Table) -> None:
+    (mimic / "mimic-cxr-2.0.0-metadata.csv.gz").unlink()
+    shutil.rmtree(mimic / "files")
+    rows = [f"{p},{s},{d},{path_of(d, p, s, 'dcm')}" for d, p, s, *_ in IMAGES]
+    table(["subject_id,study_id,dicom_id,path", *rows], "cxr-record-list.csv.gz")
+    for d, p, s, view, date, time, _ in IMAGES:
+        dicom(path_of(d, p, s, "dcm"), ViewPosition=view, StudyDate=date, StudyTime=time.zfill(10))
+    broken = mimic / path_of("aa02", "10000032", "50000001", "dcm")
+    broken.write_bytes(broken.read_bytes()[:200])
+    manifest, flow = import_source("mimic", mimic)
+    study = manifest["50000001"]
+    assert [(v.id, v.position, v.original_width_px) for v in study.views] == [("aa01", "PA", 4)]
+    assert (study.date, study.prior_study_id) == ("2180-05-06T21:30:14", "50000003")
+    assert flow.dropped["header cannot be read"].images == 1

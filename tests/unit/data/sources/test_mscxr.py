@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,3 +87,22 @@ def test_reports_of_mimic_can_be_joined(pairs: Path, table: Table) -> None:
     options = SourceOptions(images=pairs / "mimic", reports=pairs / "reports")
     manifest, _ = import_source("mscxr_t", pairs, ImportSettings(options=options, reports="keep"))
     assert manifest["50000002"].report.findings == "Stable effusion."
+
+
+def test_a_phrase_that_is_listed_twice_counts_once(image: Image, table: Table, tmp_path: Path) -> None:
+    path = "files/p10/p10000032/s50414267/02aa-bd.jpg"
+    row = f"Edema,mild oedema,{path},10,20,30,40"
+    table(["category_name,label_text,path,x,y,w,h", row, row], "MS_CXR_Local_Alignment_v1.1.0.csv")
+    image(path)
+    manifest, flow = import_source("mscxr", tmp_path)
+    assert len(json.loads(manifest.studies[0].extra["phrases"])) == 1
+    assert len(flow.noted["row is listed twice, counted once"].cases) == 1
+
+
+@pytest.mark.parametrize("told", ["", "mimic", "mimic/mimic-cxr-reports.zip"])
+def test_reports_are_found_where_the_images_are_or_where_told(pairs: Path, told: str) -> None:
+    with zipfile.ZipFile(pairs / "mimic" / "mimic-cxr-reports.zip", "w") as archive:
+        archive.writestr("files/p10/p10000032/s50000002.txt", "FINDINGS: Worse.")
+    options = SourceOptions(images=pairs / "mimic", reports=pairs / told if told else None)
+    manifest, _ = import_source("mscxr_t", pairs, ImportSettings(reports="keep", options=options))
+    assert manifest["50000002"].report.findings == "Worse."

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from radalign.data.importing import import_source
+from radalign.data.sources.source import SourceError
 
 Image = Callable[..., str]
 Table = Callable[..., Path]
@@ -78,3 +79,38 @@ def test_the_real_images_in_the_distributors_form(real_data: Path, table: Table,
     manifest, flow = import_source("nih", tmp_path)
     assert (flow.images_kept, flow.patients_kept) == (79, 75)
     assert sum(bool(s.prior_study_id) for s in manifest) == 4
+
+
+@pytest.fixture
+def one_image(image: Image, table: Table, tmp_path: Path) -> Path:
+    table([HEADER.format(who="Sex"), "00000001_000.png,Mass,0,1,58,M,AP,2,2,1,1,"], "Data_Entry_2017.csv")
+    image("images/00000001_000.png")
+    return tmp_path
+
+
+def test_boxes_with_more_commas_than_their_header_are_read(one_image: Path, table: Table) -> None:
+    box = "00000001_000.png,Infiltrate,225.0,547.0,86.7,79.1,,,"
+    table(["Image Index,Finding Label,Bbox [x,y,w,h]", box], "BBox_List_2017.csv")
+    (study,) = import_source("nih", one_image)[0]
+    assert json.loads(study.extra["boxes"])[0]["label"] == "Infiltration"
+
+
+def test_boxes_with_another_header_are_refused(one_image: Path, table: Table) -> None:
+    table(["Image Index,Finding Label,x,y,w,h"], "BBox_List_2017.csv")
+    with pytest.raises(SourceError, match=r"BBox_List_2017\.csv lacks the column"):
+        import_source("nih", one_image)
+
+
+def test_lists_in_another_encoding_are_read(one_image: Path, table: Table) -> None:
+    table(["00000001_000.png"], "test_list.txt", "utf-16")
+    assert import_source("nih", one_image)[0].studies[0].split == "test"
+
+
+def test_a_patient_in_both_lists_needs_a_decision(one_image: Path, image: Image, table: Table) -> None:
+    rows = [f"00000001_00{n}.png,Mass,{n},1,58,M,AP,2,2,1,1," for n in range(2)]
+    table([HEADER.format(who="Sex"), *rows], "Data_Entry_2017.csv")
+    image("images/00000001_001.png")
+    table(["00000001_000.png"], "test_list.txt")
+    table(["00000001_001.png"], "train_val_list.txt")
+    with pytest.raises(SourceError, match=r"patient 1: test and train.*--split 70/10/20"):
+        import_source("nih", one_image)

@@ -86,3 +86,66 @@ def test_masks_of_siim(dicom: Dicom, table: Table, tmp_path: Path, name: str, he
         (1, "p7", ""),
     ]
     assert json.loads(manifest["1.2.3.5"].extra["masks_rle"]) == ["100 5 200 3", "7 2"]
+
+
+def test_rows_that_repeat_or_contradict_others_are_counted(rsna: Path) -> None:
+    table = rsna / "stage_2_train_labels.csv"
+    table.write_text(
+        table.read_text()
+        + "u2,562.0,152.0,256.0,453.0,1\n,1,1,1,1,1\nu1,1,1,1,1,maybe\nu4,,,,,0\nu4,1,1,1,1,1\nu5,,,,,2\n"
+    )
+    manifest, flow = import_source("rsna", rsna)
+    assert [box["x_px"] for box in json.loads(manifest["u2"].extra["boxes"])] == [264, 562]
+    assert manifest["u1"].labels == {"Pneumonia": 0}
+    assert {reason: found.images for reason, found in flow.dropped.items()} == {
+        "row names no image": 1,
+        "target is both 0 and 1": 1,
+        "no row says 0 or 1": 1,
+    }
+    assert flow.noted["row is listed twice, counted once"].listed == ["u2"]
+    assert flow.noted["target is neither 0 nor 1, row passed over"].listed == ["u1: 'maybe'", "u5: '2'"]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "sentence"),
+    [('[{"subset_', "mappings_2018.json is not JSON"), ("{}", "mappings_2018.json is not a list")],
+)
+def test_a_damaged_mapping_is_named(rsna: Path, mapping: str, sentence: str) -> None:
+    (rsna / "pneumonia-challenge-dataset-mappings_2018.json").write_text(mapping)
+    with pytest.raises(SourceError, match=sentence):
+        import_source("rsna", rsna)
+
+
+def test_an_entry_of_the_mapping_without_a_patient_is_counted(rsna: Path) -> None:
+    (rsna / "pneumonia-challenge-dataset-mappings_2018.json").write_text('[{"subset_img_id": "u1"}, 7]')
+    manifest, flow = import_source("rsna", rsna)
+    assert manifest["u1"].patient_id == "u1"
+    assert len(flow.noted["entry of the mapping names no original image, passed over"].cases) == 2
+
+
+def test_a_table_of_classes_with_another_header_is_named(rsna: Path) -> None:
+    (rsna / "stage_2_detailed_class_info.csv").write_text("patientId,Class\nu1,Normal\n")
+    with pytest.raises(SourceError, match=r"class_info\.csv lacks the column class"):
+        import_source("rsna", rsna)
+
+
+def test_siim_rows_that_say_nothing_or_two_things_are_counted(
+    dicom: Dicom, table: Table, tmp_path: Path
+) -> None:
+    rows = ["1.1,-1", "1.1,-1", "1.2,", "1.3,-1", "1.3,5 6", ",7 8", "1.4,5 6", "1.4,5 6"]
+    table(["ImageId,EncodedPixels", *rows], "train-rle.csv")
+    for name in ("1.1", "1.2", "1.3", "1.4"):
+        dicom(f"dicom-images-train/{name}.dcm", PatientID=f"p{name}", PatientAge="51")
+    manifest, flow = import_source("siim", tmp_path)
+    assert {s.id: dict(s.labels) for s in manifest} == {
+        "1.1": {"Pneumothorax": 0},
+        "1.4": {"Pneumothorax": 1},
+    }
+    assert json.loads(manifest["1.4"].extra["masks_rle"]) == ["5 6"]
+    assert manifest["1.4"].age_years == 51
+    assert {reason: found.images for reason, found in flow.dropped.items()} == {
+        "row names no image": 1,
+        "has neither a mask nor -1": 1,
+        "has a mask and also -1": 1,
+    }
+    assert flow.noted["row is listed twice, counted once"].listed == ["1.1", "1.4"]

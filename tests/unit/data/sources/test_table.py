@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from radalign.data.importing import ImportSettings, import_source
+from radalign.data.own_split import FILLED, UNKNOWN_WORD, WITHOUT
 from radalign.data.sources.labels import label_value
 from radalign.data.sources.source import SourceError, SourceOptions
 from radalign.data.sources.table import choose_columns
@@ -133,3 +134,30 @@ def test_a_text_with_headings_is_cut_into_sections(image: Image, table: Table) -
     (study,) = studies(table(["image,report", f"{image('a.png')},{text}"]))
     assert study.report.body == "Small effusion. Effusion."
     assert (study.report.indication, study.report.text) == ("Cough.", text)
+
+
+def test_splits_that_are_not_understood_are_counted(image: Image, table: Table) -> None:
+    rows = [f"{image('a.png')},p,Training", f"{image('b.png')},q,holdout", f"{image('c.png')},p,nan"]
+    manifest, flow = import_source("table", table(["image,patient_id,split", *rows]))
+    assert [s.split for s in manifest] == ["train", "", "train"]
+    assert flow.noted[UNKNOWN_WORD].listed == ["b.png: 'holdout'"]
+    assert flow.noted[WITHOUT].listed == ["b.png"]
+    assert flow.noted[FILLED].listed == ["c.png"]
+
+
+@pytest.mark.parametrize(
+    ("splits", "sentence"),
+    [
+        (("fold0", "fold1"), "not in the words train, validate and test .*'fold0'"),
+        (("train", "test"), "study s: train and test"),
+    ],
+)
+def test_a_split_that_cannot_be_kept_needs_a_decision(
+    image: Image, table: Table, splits: tuple[str, str], sentence: str
+) -> None:
+    rows = [f"{image(name)},s,p,{split}" for name, split in zip(("a.png", "b.png"), splits, strict=True)]
+    path = table(["image,study,patient_id,split", *rows])
+    with pytest.raises(SourceError, match=sentence):
+        import_source("table", path)
+    for told in ("70/10/20", "none"):
+        assert len(import_source("table", path, ImportSettings(split=told))[0]) == 1

@@ -6,7 +6,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from radalign.data.importing import import_source
+from radalign.data.sources.source import SourceError
 
 
 def test_votes_boxes_and_the_official_split(
@@ -54,3 +57,31 @@ def test_votes_boxes_and_the_official_split(
     ]
     assert manifest["a1"].extra["readers"] == "3"
     assert flow.noted["patient unknown: each image counts as its own patient"].images == 2
+
+
+@pytest.fixture
+def voted(dicom: Callable[..., str], table: Callable[..., Path], tmp_path: Path) -> Path:
+    """Two of three readers see nothing; the row of the third is there three times."""
+    rows = ["a1,R1,0", "a1,R2,0", "a1,R3,1", "a1,R3,1", "a1,R3,1", ",R1,1"]
+    table(["image_id,rad_id,Cardiomegaly", *rows], "annotations/image_labels_train.csv")
+    dicom("train/a1.dicom")
+    return tmp_path
+
+
+def test_a_reader_has_one_vote(voted: Path, table: Callable[..., Path]) -> None:
+    box = "a1,R3,Cardiomegaly,1.5,2,3,4"
+    header = "image_id,rad_id,class_name,x_min,y_min,x_max,y_max"
+    table([header, box, box], "annotations/annotations_train.csv")
+    manifest, flow = import_source("vindr", voted)
+    assert manifest["a1"].labels == {"Cardiomegaly": -1}
+    assert manifest["a1"].extra["readers"] == "3"
+    assert len(json.loads(manifest["a1"].extra["boxes"])) == 1
+    assert flow.dropped["row names no image"].images == 1
+    assert len(flow.noted["reader's row for an image is listed twice, first counted"].cases) == 2
+    assert len(flow.noted["row is listed twice, counted once"].cases) == 1
+
+
+def test_boxes_without_a_class_are_refused(voted: Path, table: Callable[..., Path]) -> None:
+    table(["image_id,rad_id,x_min,y_min,x_max,y_max"], "annotations/annotations_train.csv")
+    with pytest.raises(SourceError, match=r"annotations_train\.csv lacks the column class_name"):
+        import_source("vindr", voted)
