@@ -7,7 +7,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+from radalign.data.exclusions import NO_PATIENT, ExclusionFlow
 
 
 class BenchmarkError(ValueError):
@@ -23,20 +26,19 @@ class BenchmarkList:
         items: Image paths, or texts.
         classes: The class of each item.
         patients: The patient of each item, "" where there is none.
-
-    >>> BenchmarkList("test", ("a.jpg",), ("1",), ("p",)).sha256[:8]
-    '509b0d46'
+        file: The file that holds the list; the same list anywhere is the same file.
     """
 
     name: str
     items: tuple[str, ...]
     classes: tuple[str, ...]
     patients: tuple[str, ...]
+    file: Path
 
-    @property
+    @cached_property
     def sha256(self) -> str:
-        """Of the items, one per line: the same list anywhere has the same hash."""
-        return hashlib.sha256("\n".join(self.items).encode()).hexdigest()
+        """Of the list's file, as `sha256sum` prints it: the items with their classes and all else in it."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Built:
                 "items": len(part.items),
                 "patients": len(set(part.patients) - {""}),
                 "classes": dict(Counter(part.classes)),
+                "file": part.file.name,
                 "sha256": part.sha256,
             }
             for part in self.lists
@@ -95,9 +98,35 @@ class Built:
             counts = ", ".join(f"{name} {count}" for name, count in Counter(part.classes).items())
             patients = len(set(part.patients) - {""})
             of_patients = f" of {patients:,} patients" if patients else ""
-            lines += [f"{part.name}: {len(part.items):,}{of_patients} ({counts})", f"  SHA-256 {part.sha256}"]
+            lines += [f"{part.name}: {len(part.items):,}{of_patients} ({counts})"]
+            lines += [f"  SHA-256 {part.sha256}  {part.file.name}"]
         lines += [f"patients in both {pair}: {count}" for pair, count in self.shared_patients.items()]
         return "\n".join([*lines, *self.notes])
+
+
+def left_out(flow: ExclusionFlow) -> tuple[str, ...]:
+    """What a flow counted while a table was read, one note per reason.
+
+    >>> flow = ExclusionFlow("test")
+    >>> flow.reject("row names no image", images=1, example="line 7")
+    >>> left_out(flow)
+    ('Left out, row names no image: 1, such as line 7.',)
+    """
+    reasons = {**flow.dropped, **flow.noted}
+    return tuple(
+        f"Left out, {name}: {len(reason.cases):,}"
+        + (f", such as {reason.examples[0].rstrip('.')}." if reason.examples else ".")
+        for name, reason in reasons.items()
+        if name != NO_PATIENT
+    )
+
+
+def write_lines(path: Path, items: Sequence[str], classes: Sequence[str]) -> Path:
+    """Write a list as text, one `<item> <class>` per line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (f"{item} {cls}\n" for item, cls in zip(items, classes, strict=True))
+    path.write_text("".join(lines), encoding="utf-8", newline="\n")
+    return path
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Path:

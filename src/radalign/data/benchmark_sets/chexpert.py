@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from radalign.data.benchmark_sets.built import BenchmarkError, BenchmarkList, Built, write_table
+from radalign.data.benchmark_sets.built import BenchmarkError, BenchmarkList, Built, left_out, write_table
+from radalign.data.exclusions import ExclusionFlow
 from radalign.data.sources.chexpert import home_folder, split_path
 from radalign.data.sources.csv_rows import Row, read_csv
 from radalign.data.sources.labels import CHEXPERT, label_value
@@ -47,16 +48,18 @@ def build_5x200(
     References:
         Huang et al., GLoRIA, ICCV 2021 (`preprocess_chexpert_5x200_data`); Wang et al., MGCA, NeurIPS 2022.
     """
-    rows = _frontal_rows(folder)
+    flow = ExclusionFlow("chexpert-5x200")
+    rows = _frontal_rows(folder, flow)
     if reports is not None:
-        rows = _with_impressions(rows, reports)
+        rows = _with_impressions(rows, reports, flow)
     columns = (*COLUMNS, IMPRESSION)
     names = [name for name in CHEXPERT if name != _UNCHECKED]
     chosen = [row for cls in FIVE for row in _draw(_only(rows, cls, names), cls, per_class, seed)]
     path = write_table(out / "chexpert_5x200.csv", columns, [_filled(row) for row in chosen])
     classes = [cls for cls in FIVE for _ in range(per_class)]
     notes = () if reports else ("No reports were given, so the column of impressions is empty.",)
-    return Built("chexpert-5x200", (_list("images", chosen, classes),), seed, (path,), notes)
+    part = _list("images", chosen, classes, path)
+    return Built("chexpert-5x200", (part,), seed, (path,), notes + left_out(flow))
 
 
 def build_8x200(
@@ -80,7 +83,8 @@ def build_8x200(
     References:
         Zhang et al., ConVIRT, MLHC 2022, section 4.4 and its data release.
     """
-    rows = _frontal_rows(folder)
+    flow = ExclusionFlow("chexpert-8x200")
+    rows = _frontal_rows(folder, flow)
     queries: list[Row] = []
     for cls in EIGHT:
         queries += _draw(_only(rows, cls, CHEXPERT), cls, queries_per_class, seed)
@@ -99,15 +103,15 @@ def build_8x200(
         write_table(out / "text-retrieval" / "query.csv", ("Variable", "Text"), texts),
     )
     lists = (
-        _list("queries", queries, query_classes),
-        _list("candidates", candidates, candidate_classes),
-        _text_list(texts),
+        _list("queries", queries, query_classes, files[0]),
+        _list("candidates", candidates, candidate_classes, files[1]),
+        _text_list(texts, files[2]),
     )
     notes = (
         "The text queries are this project's own sentences; for published scores put ConVIRT's "
         "text-retrieval/query.csv in their place.",
     )
-    return Built("chexpert-8x200", lists, seed, files, notes)
+    return Built("chexpert-8x200", lists, seed, files, notes + left_out(flow))
 
 
 def _text_queries() -> list[dict[str, str]]:
@@ -115,9 +119,9 @@ def _text_queries() -> list[dict[str, str]]:
     return [{"Variable": cls, "Text": one} for cls, all_ in tomllib.loads(text).items() for one in all_]
 
 
-def _text_list(rows: Sequence[Mapping[str, str]]) -> BenchmarkList:
+def _text_list(rows: Sequence[Mapping[str, str]], file: Path) -> BenchmarkList:
     items, classes = (tuple(row[name] for row in rows) for name in ("Text", "Variable"))
-    return BenchmarkList("text queries", items, classes, ("",) * len(rows))
+    return BenchmarkList("text queries", items, classes, ("",) * len(rows), file)
 
 
 def published_8x200(folder: Path) -> Built:
@@ -129,23 +133,24 @@ def published_8x200(folder: Path) -> Built:
     Raises:
         BenchmarkError: If a candidate has not exactly one label present.
     """
-    queries = list(read_csv(folder / "image-retrieval" / "query.csv", needs=["Variable", "Path"]))
-    rows = list(read_csv(folder / "image-retrieval" / "candidate.csv", needs=["Path", *CHEXPERT]))
+    query_file, candidate_file = (folder / "image-retrieval" / f"{n}.csv" for n in ("query", "candidate"))
+    queries = list(read_csv(query_file, needs=["Variable", "Path"]))
+    rows = list(read_csv(candidate_file, needs=["Path", *CHEXPERT]))
     lists = [
-        _list("queries", queries, [row["Variable"] for row in queries]),
-        _list("candidates", rows, [_single(row) for row in rows]),
+        _list("queries", queries, [row["Variable"] for row in queries], query_file),
+        _list("candidates", rows, [_single(row) for row in rows], candidate_file),
     ]
     texts = folder / "text-retrieval" / "query.csv"
     if texts.is_file():
-        lists.append(_text_list(list(read_csv(texts, needs=["Variable", "Text"]))))
+        lists.append(_text_list(list(read_csv(texts, needs=["Variable", "Text"])), texts))
     return Built("chexpert-8x200", tuple(lists), None)
 
 
-def _frontal_rows(folder: Path) -> list[Row]:
+def _frontal_rows(folder: Path, flow: ExclusionFlow) -> list[Row]:
     table = (home_folder(folder) if folder.is_dir() else folder) / "train.csv"
     if not table.is_file():
         raise BenchmarkError(f"{table} is not there; give CheXpert's folder with train.csv and the images.")
-    rows = read_csv(table, needs=["Path", "Frontal/Lateral", *CHEXPERT])
+    rows = read_csv(table, flow, ["Path", "Frontal/Lateral", *CHEXPERT])
     return [row for row in rows if row["Frontal/Lateral"] == "Frontal"]
 
 
@@ -171,10 +176,10 @@ def _draw(rows: Sequence[Row], cls: str, count: int, seed: int) -> list[Row]:
     return [rows[index] for index in order]
 
 
-def _with_impressions(rows: Iterable[Row], table: Path) -> list[Row]:
+def _with_impressions(rows: Iterable[Row], table: Path, flow: ExclusionFlow) -> list[Row]:
     texts = {
         _key(row["path_to_image"]): row["section_impression"]
-        for row in read_csv(table, needs=["path_to_image", "section_impression"])
+        for row in read_csv(table, flow, ["path_to_image", "section_impression"], side=True)
     }
     return [row | {IMPRESSION: text} for row in rows if (text := texts.get(_key(row["Path"]), ""))]
 
@@ -189,9 +194,9 @@ def _filled(row: Row) -> Mapping[str, object]:
     return row | {name: float(label_value(row[name]) or 0) for name in CHEXPERT}
 
 
-def _list(name: str, rows: Sequence[Row], classes: Sequence[str]) -> BenchmarkList:
+def _list(name: str, rows: Sequence[Row], classes: Sequence[str], file: Path) -> BenchmarkList:
     return BenchmarkList(
-        name, tuple(r["Path"] for r in rows), tuple(classes), tuple(_patient(r) for r in rows)
+        name, tuple(r["Path"] for r in rows), tuple(classes), tuple(_patient(r) for r in rows), file
     )
 
 

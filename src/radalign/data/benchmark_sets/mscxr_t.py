@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from radalign.data.benchmark_sets.built import BenchmarkError, BenchmarkList, Built
+from radalign.data.benchmark_sets.built import BenchmarkError, BenchmarkList, Built, left_out, write_lines
+from radalign.data.exclusions import ExclusionFlow
 from radalign.data.sources.csv_rows import Row, read_csv
 from radalign.data.sources.files import find_file, need_file
 from radalign.data.sources.mscxr import mimic_path
@@ -26,20 +27,37 @@ def build_mscxr_t(folder: Path, out: Path, mimic: Path | None = None) -> Built:
         BenchmarkError: If no pair is annotated.
     """
     table = need_file(folder, ["MS_CXR_T_temporal_image_classification*.csv"], "The table of MS-CXR-T")
-    rows = list(read_csv(table, needs=["dicom_id", "previous_dicom_id"]))
-    lists = tuple(part for finding in FINDINGS if (part := _list(finding, rows)).items)
+    flow = ExclusionFlow("mscxr-t")
+    needs = ["dicom_id", "previous_dicom_id"]
+    rows = [row for row in read_csv(table, flow, needs) if _names_images(row, flow)]
+    chosen = {finding: [row for row in rows if row.get(_column(finding)) in CHANGES] for finding in FINDINGS}
+    lists = tuple(_list(finding, found, out) for finding, found in chosen.items() if found)
     if not lists:
         raise BenchmarkError(f"{table} annotates no pair with {', '.join(CHANGES)}; fetch it again.")
-    files = tuple(_write(out / f"{part.name}.txt", part) for part in lists)
-    return Built("mscxr-t", lists, None, files, _notes(lists, mimic))
+    files = tuple(part.file for part in lists)
+    return Built("mscxr-t", lists, None, files, _notes(lists, mimic) + left_out(flow))
 
 
-def _list(finding: str, rows: list[Row]) -> BenchmarkList:
-    column = f"{finding}_progression"
-    found = [row for row in rows if row.get(column) in CHANGES]
-    pairs = tuple(f"{row['dicom_id']} {row['previous_dicom_id']}" for row in found)
-    patients = tuple(mimic_path(row["dicom_id"])[1] for row in found)
-    return BenchmarkList(finding, pairs, tuple(row[column] for row in found), patients)
+def _column(finding: str) -> str:
+    return f"{finding}_progression"
+
+
+def _names_images(row: Row, flow: ExclusionFlow) -> bool:
+    try:
+        for name in ("dicom_id", "previous_dicom_id"):
+            mimic_path(row[name])
+    except ValueError as error:
+        flow.reject("image id is not MIMIC-CXR's", images=1, example=str(error))
+        return False
+    return True
+
+
+def _list(finding: str, rows: list[Row], out: Path) -> BenchmarkList:
+    pairs = tuple(f"{row['dicom_id']} {row['previous_dicom_id']}" for row in rows)
+    patients = tuple(mimic_path(row["dicom_id"])[1] for row in rows)
+    changes = tuple(row[_column(finding)] for row in rows)
+    file = write_lines(out / f"{finding}.txt", pairs, changes)
+    return BenchmarkList(finding, pairs, changes, patients, file)
 
 
 def _notes(lists: tuple[BenchmarkList, ...], mimic: Path | None) -> tuple[str, ...]:
@@ -47,15 +65,10 @@ def _notes(lists: tuple[BenchmarkList, ...], mimic: Path | None) -> tuple[str, .
     if table is None:
         return ("Without MIMIC-CXR's split table it is not known which patients are in its training split.",)
     training = {
-        row["subject_id"] for row in read_csv(table, needs=["subject_id", "split"]) if row["split"] == "train"
+        row["subject_id"]
+        for row in read_csv(table, ExclusionFlow("split"), ["subject_id", "split"], side=True)
+        if row["split"] == "train"
     }
     patients = {patient for part in lists for patient in part.patients}
     shared = len(patients & training)
     return (f"{shared} of {len(patients)} patients are in MIMIC-CXR's training split: do not train on them.",)
-
-
-def _write(path: Path, part: BenchmarkList) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = (f"{item} {cls}\n" for item, cls in zip(part.items, part.classes, strict=True))
-    path.write_text("".join(lines), encoding="utf-8")
-    return path

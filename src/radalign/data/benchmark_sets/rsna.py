@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from radalign.data.benchmark_sets.built import BenchmarkError, BenchmarkList, Built
+from radalign.data.benchmark_sets.built import BenchmarkError, BenchmarkList, Built, left_out, write_lines
 from radalign.data.exclusions import NO_PATIENT, ExclusionFlow
 from radalign.data.sources import rsna
 from radalign.data.sources.source import SourceOptions
@@ -38,13 +38,16 @@ def build_rsna(folder: Path, out: Path, seed: int = 0, validate: int = 1500, tes
     ranked = sorted(studies, key=lambda s: (hashlib.sha256(f"{seed}:{s.patient_id}".encode()).digest(), s.id))
     first = _whole_patients(ranked, 0, test)
     second = _whole_patients(ranked, first, validate)
-    lists = (_list("test", ranked[:first]), _list("validate", ranked[first : first + second]))
-    files = tuple(_write(out / name, part) for name, part in zip(("test.txt", "val.txt"), lists, strict=True))
+    lists = (
+        _list("test", ranked[:first], out / "test.txt"),
+        _list("validate", ranked[first : first + second], out / "val.txt"),
+    )
     unknown = flow.noted.get(NO_PATIENT)
     notes = (
         ("Patients are unknown without the mapping file, so one may be in both lists.",) if unknown else ()
     )
-    return Built("rsna", lists, seed, files, notes)
+    files = tuple(part.file for part in lists)
+    return Built("rsna", lists, seed, files, notes + left_out(flow))
 
 
 def _whole_patients(ranked: list[Study], start: int, count: int) -> int:
@@ -55,14 +58,8 @@ def _whole_patients(ranked: list[Study], start: int, count: int) -> int:
     return min(end, len(ranked)) - start
 
 
-def _list(name: str, studies: list[Study]) -> BenchmarkList:
+def _list(name: str, studies: list[Study], path: Path) -> BenchmarkList:
     paths = tuple(study.views[0].path for study in studies)
     classes = tuple(str(study.labels["Pneumonia"]) for study in studies)
-    return BenchmarkList(name, paths, classes, tuple(study.patient_id for study in studies))
-
-
-def _write(path: Path, part: BenchmarkList) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = (f"{item} {cls}\n" for item, cls in zip(part.items, part.classes, strict=True))
-    path.write_text("".join(lines), encoding="utf-8")
-    return path
+    patients = tuple(study.patient_id for study in studies)
+    return BenchmarkList(name, paths, classes, patients, write_lines(path, paths, classes))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radalign.data.benchmark_sets import BenchmarkError, build
+from radalign.data.benchmark_sets import BenchmarkError, Built, build
 from radalign.data.benchmark_sets.chexpert import EIGHT, FIVE, IMPRESSION, build_5x200, build_8x200
 from radalign.data.benchmark_sets.rsna import build_rsna
 from radalign.data.sources.labels import CHEXPERT
@@ -50,6 +50,15 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def assert_sums_are_of_the_files(built: Built) -> None:
+    """As a person checks them: `sha256sum` of what was written."""
+    for part in built.lists:
+        assert part.file.is_file()
+        assert part.sha256 == hashlib.sha256(part.file.read_bytes()).hexdigest()
+        assert f"SHA-256 {part.sha256}  {part.file.name}" in built.to_text()
+        assert all(f"{item}" in part.file.read_text(encoding="utf-8") for item in part.items)
+
+
 def test_5x200_is_five_blocks_of_images_with_one_label(chexpert: Path, tmp_path: Path) -> None:
     built = build_5x200(chexpert, tmp_path / "out", seed=0, per_class=20)
     rows = read(tmp_path / "out" / "chexpert_5x200.csv")
@@ -60,7 +69,7 @@ def test_5x200_is_five_blocks_of_images_with_one_label(chexpert: Path, tmp_path:
         assert cells["Frontal/Lateral"] == "Frontal"
     paths = [cells["Path"] for cells in rows]
     assert not [p for p in paths if any(f"patient{n}" in p for n in ("09000", "09001", "09002", "09003"))]
-    assert built.lists[0].sha256 == hashlib.sha256("\n".join(paths).encode()).hexdigest()
+    assert_sums_are_of_the_files(built)
     assert next(iter(rows[0])) == ""
     assert IMPRESSION in rows[0]
 
@@ -99,6 +108,7 @@ def test_8x200_never_shares_a_patient(chexpert: Path, tmp_path: Path) -> None:
     texts = read(tmp_path / "out" / "text-retrieval" / "query.csv")
     assert Counter(cells["Variable"] for cells in texts) == dict.fromkeys(EIGHT, 5)
     assert all(built.shared_patients[pair] == 0 for pair in built.shared_patients)
+    assert_sums_are_of_the_files(built)
 
 
 def test_each_text_query_of_8x200_asserts_its_class_and_no_other(tmp_path: Path) -> None:
@@ -131,6 +141,7 @@ def test_the_published_8x200_is_checked_and_its_overlap_told(table: Table, tmp_p
     assert built.shared_patients == {"queries and candidates": 1}
     assert "patients in both queries and candidates: 1" in built.to_text()
     assert built.lists[2].items == ("Pulmonary edema is seen.",)
+    assert_sums_are_of_the_files(built)
     table([HEADER, row(1, 1, {"Edema": "1.0", "Fracture": "1.0"})], "image-retrieval/candidate.csv")
     with pytest.raises(BenchmarkError, match="has 2 labels; 8x200 needs exactly one"):
         build("chexpert-8x200", tmp_path, tmp_path / "out")
@@ -159,6 +170,12 @@ def test_rsna_lists_hold_whole_patients(table: Table, tmp_path: Path) -> None:
         f"{path} {cls}" for path, cls in zip(built.lists[0].items, built.lists[0].classes, strict=True)
     ]
     assert lines[0].startswith("stage_2_train_images/u")
+    assert_sums_are_of_the_files(built)
+    table(["patientId,x,y,width,height,Target", *(f"{name},,,,,{n % 3 != 0:d}" for n, name in enumerate(images))],
+          "stage_2_train_labels.csv")  # fmt: skip
+    other = build_rsna(tmp_path, tmp_path / "other", seed=1, validate=10, test=21)
+    assert other.lists[0].items == built.lists[0].items
+    assert other.lists[0].sha256 != built.lists[0].sha256
     with pytest.raises(BenchmarkError, match="60 labelled images, 4500 are needed"):
         build("rsna", tmp_path, tmp_path / "out")
 
@@ -172,6 +189,8 @@ def test_ms_cxr_t_lists_every_pair_and_tells_shared_patients(table: Table, tmp_p
             "dicom_id,previous_dicom_id,study_id,previous_study_id,edema_progression,pneumonia_progression",
             f"{name(1, 2)},{name(1, 1)},2,1,worsening,",
             f"{name(2, 4)},{name(2, 3)},4,3,stable,improving",
+            f"garbage,{name(2, 3)},4,3,stable,improving",
+            f"{name(2, 4)},{name(2, 3)},4,3,stable,improving,and,more",
         ],
         "MS_CXR_T_temporal_image_classification_v1.0.0.csv",
     )
@@ -185,4 +204,9 @@ def test_ms_cxr_t_lists_every_pair_and_tells_shared_patients(table: Table, tmp_p
         "pneumonia": ("improving",),
     }
     assert (tmp_path / "out" / "pneumonia.txt").read_text() == f"{name(2, 4)} {name(2, 3)} improving\n"
-    assert built.notes == ("1 of 2 patients are in MIMIC-CXR's training split: do not train on them.",)
+    assert built.notes[0] == "1 of 2 patients are in MIMIC-CXR's training split: do not train on them."
+    assert [note.partition(", such")[0] for note in built.notes[1:]] == [
+        "Left out, image id is not MIMIC-CXR's: 1",
+        "Left out, row has more cells than the header: 1",
+    ]
+    assert_sums_are_of_the_files(built)
