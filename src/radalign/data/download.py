@@ -1,20 +1,22 @@
 """Fetching what is public: resumable, checked, unpacked; the only part of `data` that touches a network.
 
     url ──> name.part (grows, resumes) ──> size and SHA-256 right? ──> name ──> unpacked beside it
-                                                    └── name.sha256 keeps what was seen, and is checked next
-                                                    time
+                                                                                 └── name.sha256 + .unpacked
 
 Open-i publishes no checksums. So the first download is held against the size that the server states and
-against the archive's own checksums, and its SHA-256 is kept; a later download must give the same.
+against the archive's own checksums. Only when it was unpacked is its SHA-256 kept, and a later download must
+give the same: a web page that a portal sends instead of the file must not become what is expected.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import tarfile
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
@@ -108,7 +110,8 @@ def fetch(
         DownloadError: If it cannot be fetched, or is not what it should be.
     """
     target = folder / remote.name
-    if target.is_file() and _sha256(target) == _expected(remote, target):
+    expected = _expected(remote, target)
+    if target.is_file() and (not expected or _sha256(target) == expected):
         return target
     part, url = target.with_name(target.name + ".part"), base.rstrip("/") + "/" + remote.name
     for attempt in range(tries):
@@ -126,23 +129,41 @@ def fetch(
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar archive once; nothing is written outside the folder.
+    """Unpack a tar archive and keep its SHA-256; again only when its content is no longer there.
+
+    Nothing is written outside the folder. A file that is no archive is removed with its sum, so that the next
+    download starts from nothing.
 
     Raises:
-        DownloadError: If the archive is broken.
+        DownloadError: If it cannot be unpacked.
     """
-    done = archive.with_name(archive.name + ".unpacked")
-    mark = _kept_sum(archive)
-    if done.is_file() and done.read_text(encoding="utf-8") == mark:
+    done, seen = archive.with_name(archive.name + ".unpacked"), _sha256(archive)
+    if _is_unpacked(done, seen, folder):
         return
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
-    except (tarfile.TarError, OSError, EOFError) as error:
+            names = tar.getnames()
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        for path in (archive, _sum_file(archive), done):
+            path.unlink(missing_ok=True)
+        why = " ".join(str(error).split())
         raise DownloadError(
-            f"{archive} cannot be unpacked ({error}); delete it and download it again."
+            f"{archive} cannot be unpacked ({why}): it is damaged, or a web page was sent instead. It "
+            "was removed; download it again, or look at the address in a browser."
         ) from error
-    done.write_text(mark, encoding="utf-8")
+    except OSError as error:
+        raise DownloadError(
+            f"{archive} cannot be unpacked to {folder} ({error}); make room, then run the command again."
+        ) from error
+    done.write_text("\n".join([seen, *names]), encoding="utf-8")
+    _sum_file(archive).write_text(f"{seen}  {archive.name}\n", encoding="utf-8")
+
+
+def _is_unpacked(done: Path, seen: str, folder: Path) -> bool:
+    """Whether the mark is of this archive and all that it names is still there."""
+    marked, *names = done.read_text(encoding="utf-8").split("\n") if done.is_file() else [""]
+    return marked == seen and bool(names) and all((folder / name).exists() for name in names)
 
 
 def _continue(url: str, part: Path, name: str, report: Report | None) -> None:
@@ -159,8 +180,13 @@ def _continue(url: str, part: Path, name: str, report: Report | None) -> None:
             _store(response, part, tag, there if response.status == 206 else 0, name, report)
     except urllib.error.HTTPError as error:
         with error:
-            if error.code != 416:  # the range is behind the end: the part is whole already
+            if error.code != 416:
                 raise
+            # The range is behind the end: the part is whole, or it is a longer one of something else.
+            if error.headers.get("Content-Range", "").strip() == f"bytes */{there}":
+                return
+        part.unlink()
+        _continue(url, part, name, report)
 
 
 def _store(
@@ -189,7 +215,6 @@ def _accept(part: Path, target: Path, remote: Remote) -> None:
         )
     part.replace(target)
     part.with_name(part.name + ".etag").unlink(missing_ok=True)
-    _sum_file(target).write_text(f"{seen}  {target.name}\n", encoding="utf-8")
 
 
 def _expected(remote: Remote, target: Path) -> str:

@@ -36,6 +36,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.break_after, self.breaks, self.ranges = 0, 0, True
+        self.tells_size = True
         self.asked: list[str] = []
 
     @property
@@ -58,7 +59,11 @@ class Handler(BaseHTTPRequestHandler):
         if wanted and self.server.ranges and self.headers.get("If-Range", tag) == tag:
             start = int(wanted.removeprefix("bytes=").partition("-")[0])
             if start >= len(data):
-                self.send_error(416)
+                self.send_response(416)
+                if self.server.tells_size:
+                    self.send_header("Content-Range", f"bytes */{len(data)}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
                 return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(data) - start))
@@ -138,6 +143,46 @@ def test_a_whole_part_needs_no_further_byte(openi: Server, tmp_path: Path) -> No
     (tmp_path / "NLMCXR_png.tgz.part").write_bytes(openi.files["NLMCXR_png.tgz"])
     fetch(Remote("NLMCXR_png.tgz"), tmp_path, openi.base)
     assert (tmp_path / "NLMCXR_png.tgz").is_file()
+    assert len(openi.asked) == 1
+
+
+@pytest.mark.parametrize("tells_size", [True, False])
+def test_a_part_longer_than_the_file_is_of_something_else(
+    openi: Server, tmp_path: Path, tells_size: bool
+) -> None:
+    openi.tells_size = tells_size
+    (tmp_path / "NLMCXR_png.tgz.part").write_bytes(b"q" * 100_000)
+    path = fetch(Remote("NLMCXR_png.tgz"), tmp_path, openi.base)
+    assert path.read_bytes() == openi.files["NLMCXR_png.tgz"]
+
+
+def test_a_web_page_in_place_of_the_file_does_not_become_what_is_expected(
+    openi: Server, tmp_path: Path
+) -> None:
+    right = openi.files["NLMCXR_reports.tgz"]
+    openi.files["NLMCXR_reports.tgz"] = b"<html>Sign in to the network</html>"
+    with pytest.raises(DownloadError, match=r"a web page was sent instead\. It was removed"):
+        download("openi", tmp_path, openi.base)
+    assert list(tmp_path.iterdir()) == []
+    openi.files["NLMCXR_reports.tgz"] = right
+    download("openi", tmp_path, openi.base)
+    assert (tmp_path / "ecgen-radiology" / "1.xml").is_file()
+
+
+def test_an_archive_that_was_not_unpacked_yet_is_not_fetched_again(openi: Server, tmp_path: Path) -> None:
+    fetch(Remote("NLMCXR_reports.tgz"), tmp_path, openi.base)
+    assert not (tmp_path / "NLMCXR_reports.tgz.sha256").exists()
+    download("openi", tmp_path, openi.base)
+    assert len(openi.asked) == 2
+    assert (tmp_path / "NLMCXR_reports.tgz.sha256").exists()
+
+
+def test_content_that_was_removed_is_unpacked_again(openi: Server, tmp_path: Path) -> None:
+    download("openi", tmp_path, openi.base)
+    (tmp_path / "CXR1_1_IM-0001-4001.png").unlink()
+    download("openi", tmp_path, openi.base)
+    assert (tmp_path / "CXR1_1_IM-0001-4001.png").is_file()
+    assert len(openi.asked) == 2
 
 
 def test_a_wrong_checksum_is_refused_and_nothing_is_kept(openi: Server, tmp_path: Path) -> None:
@@ -149,7 +194,7 @@ def test_a_wrong_checksum_is_refused_and_nothing_is_kept(openi: Server, tmp_path
 def test_a_damaged_copy_is_fetched_again_and_held_against_what_was_seen(
     openi: Server, tmp_path: Path
 ) -> None:
-    path = fetch(Remote("NLMCXR_png.tgz"), tmp_path, openi.base)
+    path = download("openi", tmp_path, openi.base)[1]
     path.write_bytes(b"damaged")
     fetch(Remote("NLMCXR_png.tgz"), tmp_path, openi.base)
     assert path.read_bytes() == openi.files["NLMCXR_png.tgz"]
