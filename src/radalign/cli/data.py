@@ -43,8 +43,13 @@ def import_(
         Path | None, typer.Option(help="Folder or zip of the reports, if elsewhere.")
     ] = None,
     column: Annotated[list[str] | None, typer.Option(help="For a table: role=COLUMN, repeatable.")] = None,
-    labels: Annotated[str, typer.Option(help="Which label file, where a set has several.")] = "",
-    part: Annotated[str, typer.Option(help="Which part, where a set has several.")] = "",
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="mimic: chexpert, negbio, none; chexpert_plus: impression, report, findings, none."
+        ),
+    ] = "",
+    part: Annotated[str, typer.Option(help="rsna: train, test, all; dicom_folder: any (modality).")] = "",
     workers: _Workers = 0,
     as_json: _Json = False,
 ) -> None:
@@ -106,16 +111,16 @@ def show(
         Path | None, typer.Option(help="The contact sheet; default: beside the manifest.")
     ] = None,
     studies: Annotated[int, typer.Option(help="Studies on the contact sheet; 0 = no sheet.")] = 8,
-    part: Annotated[str | None, typer.Option("--split", help="Only this split.")] = None,
+    part: Annotated[str | None, typer.Option("--split", help="Only train, validate, test, or none.")] = None,
     as_json: _Json = False,
 ) -> None:
     """Say what a manifest holds, and draw a contact sheet of some of its studies."""
     import json
 
-    from radalign.data.summary import summarise, summary_text, write_sheet
+    from radalign.data.summary import choose_split, summarise, summary_text, write_sheet
     from radalign.study import Manifest
 
-    held = Manifest.read(manifest).where(split=part)
+    held = choose_split(Manifest.read(manifest), part)
     summary = summarise(held)
     typer.echo(json.dumps(summary) if as_json else summary_text(summary))
     if studies and len(held):

@@ -21,7 +21,7 @@ from radalign.data.positions import guess_positions
 from radalign.data.priors import link_priors
 from radalign.data.quality_filter import filter_quality
 from radalign.data.sources import find_source
-from radalign.data.sources.source import Check, Source, SourceError, SourceOptions
+from radalign.data.sources.source import Check, Source, SourceError, SourceOptions, refuse_useless
 from radalign.data.split import DEFAULT_SHARES, parse_shares, split_studies
 from radalign.study import Manifest, Study
 
@@ -83,6 +83,7 @@ def import_source(
     if folder.is_file() and not source.from_file:
         home = folder.absolute().parent
         raise SourceError(f"{folder} is a file; give its folder, {home}: {source.layout}.")
+    refuse_useless(source, settings.options)
     flow = ExclusionFlow(source.name if source.name != "table" else f"table {folder.stem}")
     root = source.root(folder, settings.options)
     studies: Iterable[Study] = _unique(source.read(folder, flow, settings.options), flow)

@@ -9,7 +9,7 @@ from statistics import median
 from textwrap import shorten
 from typing import Any
 
-from radalign.study import SPLITS, Manifest, Study, View
+from radalign.study import SPLITS, Manifest, ManifestError, Study, View
 
 _SNIPPET_CHARACTERS = 160
 
@@ -37,6 +37,24 @@ def summarise(manifest: Manifest, most_labels: int = 20) -> dict[str, Any]:
         "licences": dict(Counter(s.licence or "unknown" for s in studies).most_common(5)),
         "sha256": manifest.sha256(),
     }
+
+
+def choose_split(manifest: Manifest, split: str | None) -> Manifest:
+    """The studies of one split, of `none`, or all.
+
+    Raises:
+        ManifestError: If there is no such split in the manifest.
+
+    >>> len(choose_split(Manifest([Study("a", "p", split="train")]), "train"))
+    1
+    """
+    if split is None:
+        return manifest
+    held = {study.split or "none" for study in manifest}
+    if split not in held:
+        there = ", ".join(name for name in (*SPLITS, "none") if name in held)
+        raise ManifestError(f"The manifest has no split {split!r}; it has {there or 'no study'}.")
+    return manifest.where(split="" if split == "none" else split)
 
 
 def summary_text(summary: dict[str, Any]) -> str:

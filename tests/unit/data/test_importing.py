@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from radalign.data.importing import ImportSettings, check_out, import_source, parse_settings, write_import
-from radalign.data.sources.source import SourceError
+from radalign.data.sources.source import SourceError, SourceOptions
 from radalign.study import Manifest
 
 Image = Callable[..., str]
@@ -161,3 +161,20 @@ def test_a_folder_is_no_place_for_a_manifest(tmp_path: Path) -> None:
     check_out(tmp_path / "m.parquet")
     with pytest.raises(SourceError, match=r"is a folder; name the manifest in it: .*manifest\.parquet"):
         check_out(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "sentence"),
+    [
+        ("chexpert", SourceOptions(labels="negbio"), "chexpert has no use for --labels"),
+        ("nih", SourceOptions(part="train"), "nih has no use for --part"),
+        ("mimic", SourceOptions(columns={"image": "x"}), "mimic has no use for --column"),
+        ("table", SourceOptions(reports=Path("r")), "table has no use for --report-files"),
+        ("dicom_folder", SourceOptions(part="CT"), "no part 'CT'; --part any"),
+    ],
+)
+def test_options_that_a_source_would_ignore_are_refused(
+    tmp_path: Path, source: str, options: SourceOptions, sentence: str
+) -> None:
+    with pytest.raises(SourceError, match=sentence):
+        import_source(source, tmp_path, ImportSettings(options=options))

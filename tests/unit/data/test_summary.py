@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
-from radalign.data.summary import summarise, summary_text, write_sheet
-from radalign.study import Manifest, Report, Study, View
+from radalign.data.summary import choose_split, summarise, summary_text, write_sheet
+from radalign.study import Manifest, ManifestError, Report, Study, View
 
 
 def manifest(image: Callable[..., str], root: Path) -> Manifest:
@@ -49,3 +50,10 @@ def test_the_sheet_is_an_image(image: Callable[..., str], tmp_path: Path) -> Non
     write_sheet(manifest(image, tmp_path), tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 200
+
+
+def test_a_split_that_is_not_there_is_told() -> None:
+    manifest = Manifest([Study("a", "p", split="train"), Study("b", "q")])
+    assert [s.id for s in choose_split(manifest, "none")] == ["b"]
+    with pytest.raises(ManifestError, match="no split 'foo'; it has train, none"):
+        choose_split(manifest, "foo")

@@ -18,7 +18,7 @@ from radalign.data.sources.csv_rows import Row, number, read_csv
 from radalign.data.sources.labels import CHEXPERT, row_labels
 from radalign.data.sources.rows import ImageRow, studies_from_rows
 from radalign.data.sources.source import Source, SourceError, SourceOptions
-from radalign.study import Study, View, parse_position
+from radalign.study import LATERAL_POSITIONS, Study, View, parse_position
 
 LAYOUT = "the folder CheXpert-v1.0(-small) with train.csv, valid.csv and the images"
 _TABLES = {"train.csv": "train", "valid.csv": "validate", "test.csv": "test", "test_labels.csv": "test"}
@@ -34,7 +34,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         options: `images` is where `train/` and `valid/` are.
 
     Raises:
-        SourceError: If there is no train.csv or valid.csv.
+        SourceError: If none of its tables is there.
     """
     home = home_folder(folder)
     tables = [(home / name, split) for name, split in _TABLES.items() if (home / name).is_file()]
@@ -48,15 +48,15 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
 
 
 def home_folder(folder: Path) -> Path:
-    """The folder that holds train.csv or valid.csv: the one given, or the only one in it that does.
+    """The folder that holds train.csv, valid.csv or a table of the test: the one given, or one in it.
 
     Raises:
         SourceError: If there is none.
     """
     for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())):
-        if (place / "train.csv").is_file() or (place / "valid.csv").is_file():
+        if any((place / name).is_file() for name in _TABLES):
             return place
-    raise SourceError(f"There is no train.csv or valid.csv in {folder}; CheXpert needs {LAYOUT}.")
+    raise SourceError(f"There is none of {', '.join(_TABLES)} in {folder}; CheXpert needs {LAYOUT}.")
 
 
 def split_path(path: str) -> tuple[str, str, str, int] | None:
@@ -75,12 +75,15 @@ def study_number(study: Study) -> float:
 
 
 def position(frontal_lateral: str, ap_pa: str) -> str:
-    """The view position from CheXpert's two columns.
+    """The view position from CheXpert's two columns; a frontal that is also called LL is a frontal.
 
     >>> position("Frontal", "AP"), position("Lateral", ""), position("Frontal", "LL"), position("Frontal", "")
-    ('AP', 'LATERAL', 'LL', 'FRONTAL')
+    ('AP', 'LATERAL', 'FRONTAL', 'FRONTAL')
     """
-    return parse_position(ap_pa) or parse_position(frontal_lateral)
+    plane, exact = parse_position(frontal_lateral), parse_position(ap_pa)
+    if plane == "FRONTAL" and exact in LATERAL_POSITIONS:
+        return plane
+    return exact or plane
 
 
 def _image_row(row: Row, split: str, flow: ExclusionFlow) -> ImageRow | None:

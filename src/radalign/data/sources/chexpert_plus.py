@@ -141,5 +141,11 @@ def _image_place(root: Path) -> tuple[str, str]:
 
 
 SOURCE = Source(
-    "chexpert_plus", "CheXpert Plus, with reports", LAYOUT, read, check="exists", order=report_order
+    "chexpert_plus",
+    "CheXpert Plus, with reports",
+    LAYOUT,
+    read,
+    check="exists",
+    order=report_order,
+    takes=("labels",),
 )

@@ -48,6 +48,8 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
     """
     if not folder.is_dir():
         raise SourceError(f"{folder} is not a folder; give {LAYOUT}.")
+    if options.part not in ("", "any"):
+        raise SourceError(f"A DICOM folder has no part {options.part!r}; --part any takes every modality.")
     yield from studies_from_rows(_rows(folder, flow, options), flow)
 
 
@@ -145,4 +147,4 @@ def _report(facts: Facts, reports: Path | None) -> Report:
     return Report()
 
 
-SOURCE = Source("dicom_folder", "Any tree of DICOM radiographs", LAYOUT, read)
+SOURCE = Source("dicom_folder", "Any tree of DICOM radiographs", LAYOUT, read, takes=("part", "report-files"))

@@ -48,7 +48,7 @@ def _image_row(row: Row, files: dict[str, str]) -> ImageRow:
         patient_id=row["patient_id"],
         labels={"COVID-19": 1},
         time_offset_days=None if offset is None else 0.0 - offset,
-        sex=row.get("sex", "").upper()[:1],
+        sex=sex if (sex := row.get("sex", "").upper()) in ("F", "M") else "",
         age_years=number(row.get("age", "")),
         source="COVID-19 Image Repository, Hannover Medical School",
         licence="CC BY 3.0",

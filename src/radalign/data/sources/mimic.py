@@ -158,4 +158,11 @@ def _splits(folder: Path, flow: ExclusionFlow) -> dict[str, str]:
     }
 
 
-SOURCE = Source("mimic", "MIMIC-CXR-JPG or MIMIC-CXR with reports", LAYOUT, read, check="exists")
+SOURCE = Source(
+    "mimic",
+    "MIMIC-CXR-JPG or MIMIC-CXR with reports",
+    LAYOUT,
+    read,
+    check="exists",
+    takes=("labels", "report-files"),
+)

@@ -90,4 +90,11 @@ def _study(dicom_id: str, suffix: str, shelf: ReportShelf, flow: ExclusionFlow) 
     )
 
 
-SOURCE = Source("mscxr_t", "MS-CXR-T, change between two studies of MIMIC-CXR", LAYOUT, read, check="exists")
+SOURCE = Source(
+    "mscxr_t",
+    "MS-CXR-T, change between two studies of MIMIC-CXR",
+    LAYOUT,
+    read,
+    check="exists",
+    takes=("report-files",),
+)

@@ -138,5 +138,6 @@ SOURCE = Source(
     "Open-i, Indiana University chest radiographs with reports",
     LAYOUT,
     read,
+    takes=("report-files",),
     without_positions=True,
 )

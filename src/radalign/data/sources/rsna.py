@@ -19,7 +19,7 @@ from pathlib import Path
 from radalign.data.exclusions import NO_PATIENT, ExclusionFlow
 from radalign.data.sources.csv_rows import number, read_csv, read_text, row_once
 from radalign.data.sources.dicom_header import read_facts
-from radalign.data.sources.files import find_file, need_file
+from radalign.data.sources.files import find_file, images_by_name, need_file
 from radalign.data.sources.source import Source, SourceError, SourceOptions
 from radalign.study import Study, View
 
@@ -48,8 +48,9 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
     if part in ("train", "all"):
         yield from _train(folder, root, patients, flow)
     if part in ("test", "all"):
-        for path in sorted((root / "stage_2_test_images").glob("*.dcm")):
-            yield from _study(path.stem, "stage_2_test_images", root, patients, flow, {}, {})
+        place = "stage_2_test_images"
+        for name, path in sorted(images_by_name(root / place).items()):
+            yield from _study(name, f"{place}/{path}", root, patients, flow, {}, {})
 
 
 def _train(folder: Path, root: Path, patients: dict[str, str], flow: ExclusionFlow) -> Iterator[Study]:
@@ -70,6 +71,8 @@ def _train(folder: Path, root: Path, patients: dict[str, str], flow: ExclusionFl
             if target == "1":
                 box = {f"{side}_px": number(row[side]) for side in ("x", "y", "width", "height")}
                 boxes.setdefault(name, []).append(box)
+    place = "stage_2_train_images"
+    files = images_by_name(root / place)
     for name, told in targets.items():
         if len(told) != 1:
             reason = "target is both 0 and 1" if told else "no row says 0 or 1"
@@ -78,19 +81,19 @@ def _train(folder: Path, root: Path, patients: dict[str, str], flow: ExclusionFl
         found = boxes.get(name, [])
         extra = {"class": classes.get(name, ""), "boxes": json.dumps(found) if found else ""}
         labels = {"Pneumonia": int("1" in told)}
-        yield from _study(name, "stage_2_train_images", root, patients, flow, labels, extra)
+        path = f"{place}/{files.get(name, f'{name}.dcm')}"
+        yield from _study(name, path, root, patients, flow, labels, extra)
 
 
 def _study(
     name: str,
-    place: str,
+    path: str,
     root: Path,
     patients: dict[str, str],
     flow: ExclusionFlow,
     labels: dict[str, int],
     extra: dict[str, str],
 ) -> Iterator[Study]:
-    path = f"{place}/{name}.dcm"
     facts = read_facts(root / path)
     if facts.fault:
         flow.reject("header cannot be read", images=1, studies=1, example=facts.fault)
@@ -139,4 +142,4 @@ def _patients(folder: Path, flow: ExclusionFlow) -> dict[str, str]:
     return patients
 
 
-SOURCE = Source("rsna", "RSNA Pneumonia, DICOM with boxes", LAYOUT, read, check="exists")
+SOURCE = Source("rsna", "RSNA Pneumonia, DICOM with boxes", LAYOUT, read, check="exists", takes=("part",))

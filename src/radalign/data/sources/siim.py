@@ -34,7 +34,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         SourceError: If the table is missing.
     """
     table = need_file(
-        folder, ["train-rle.csv", "stage_2_train.csv", "*train*rle*.csv"], "The challenge's masks"
+        folder, ["train-rle.csv", "stage_2_train.csv", "*train*rle*.csv"], "The challenge's table of masks"
     )
     root = options.images or folder
     files = images_by_name(root)

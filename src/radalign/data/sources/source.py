@@ -20,7 +20,7 @@ class SourceError(ValueError):
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """What a user can tell a source beyond its folder; a source ignores what it has no use for.
+    """What a user can tell a source beyond its folder; `refuse_useless` refuses what it has no use for.
 
     Args:
         images: Folder of the images, when they are not in the distributor's place.
@@ -47,6 +47,23 @@ def beside_table(path: Path, options: SourceOptions) -> Path:
     return options.images or (path if path.is_dir() else path.parent)
 
 
+def refuse_useless(source: Source, options: SourceOptions) -> None:
+    """Refuse options that a source would ignore: who gives one expects something of it.
+
+    Raises:
+        SourceError: If there is one.
+    """
+    given = {
+        "labels": options.labels,
+        "part": options.part,
+        "column": options.columns,
+        "report-files": options.reports,
+    }
+    useless = [f"--{name}" for name, value in given.items() if value and name not in source.takes]
+    if useless:
+        raise SourceError(f"{source.name} has no use for {' and '.join(useless)}; leave it out.")
+
+
 Read = Callable[[Path, ExclusionFlow, SourceOptions], Iterator[Study]]
 
 
@@ -63,6 +80,7 @@ class Source:
         check: How thoroughly images are checked by default; large sets only for existence.
         order: When a study was made, in days, or None: decides which study is the prior.
         root: The folder that view paths start from.
+        takes: Which of the options `labels`, `part`, `column` and `report-files` it has a use for.
         from_file: Whether a file may be given instead of a folder.
         without_positions: Whether the set never says which view an image is.
     """
@@ -74,5 +92,6 @@ class Source:
     check: Check = "decode"
     order: Order = study_time_days
     root: Callable[[Path, SourceOptions], Path] = in_folder
+    takes: tuple[str, ...] = ()
     from_file: bool = False
     without_positions: bool = False

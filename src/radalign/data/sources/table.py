@@ -8,6 +8,7 @@ goes to the source `alta` by itself.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from radalign.data.dates import parse_date_or_day
 from radalign.data.exclusions import ExclusionFlow
 from radalign.data.own_split import split_name
 from radalign.data.sources import alta
-from radalign.data.sources.csv_rows import Row, read_csv, whole
+from radalign.data.sources.csv_rows import Row, column_names, number, read_csv, whole
 from radalign.data.sources.labels import label_value
 from radalign.data.sources.mesh import mesh_labels, with_absent_labels
 from radalign.data.sources.rows import ImageRow, studies_from_rows
@@ -98,11 +99,18 @@ def table_path(path: Path) -> Path:
 
 
 def header(path: Path) -> list[str]:
-    """The column names of a table, also of one without rows."""
-    first = next(read_csv(path), None)
-    if first is None:
+    """The column names of a table.
+
+    Raises:
+        SourceError: If there are no rows, or two columns have one name.
+    """
+    names = column_names(path)
+    twice = sorted(name for name, count in Counter(names).items() if name and count > 1)
+    if twice:
+        raise SourceError(f"{path} has two columns called {', '.join(twice)}; rename or remove one.")
+    if next(read_csv(path), None) is None:
         raise SourceError(f"{path} has a header but no rows; there is nothing to import.")
-    return list(first)
+    return names
 
 
 def choose_columns(names: list[str], told: Mapping[str, str]) -> dict[str, str]:
@@ -203,12 +211,11 @@ def _number(cell: Mapping[str, str], role: str, flow: ExclusionFlow) -> float | 
     text = cell.get(role, "")
     if text.lower() in MISSING - {"-1"}:
         return None
-    try:
-        return float(text.removesuffix("Y").lstrip("0") or "0")
-    except ValueError:
+    value = number(text.removesuffix("Y").lstrip("0") or "0")
+    if value is None:
         what = f"{cell['image']}: {text!r}"
         flow.note(f"{role} is not a number, kept without", images=1, example=what, of=_path(cell))
-        return None
+    return value
 
 
 def _sex(text: str) -> str:
@@ -225,5 +232,6 @@ SOURCE = Source(
     LAYOUT,
     read,
     root=beside_table,
+    takes=("column",),
     from_file=True,
 )

@@ -60,7 +60,7 @@ def test_studies_labels_splits_and_priors(chexpert: Path, given: str) -> None:
     assert [s.split for s in manifest] == ["train", "train", "train", "validate"]
     assert (second.sex, second.age_years) == ("F", 87)
     assert manifest["patient64541/study1"].sex == ""
-    assert manifest["patient64541/study1"].views[0].position == "LL"
+    assert manifest["patient64541/study1"].views[0].position == "FRONTAL"  # "Frontal", "LL"
     assert all(manifest.image_path(v).is_file() for s in manifest for v in s.views)
 
 
@@ -70,7 +70,7 @@ def test_a_foreign_path_is_counted_and_a_foreign_folder_refused(chexpert: Path, 
     _, flow = import_source("chexpert", chexpert)
     assert flow.dropped["path is not CheXpert's"].examples == ["some/where.jpg"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match=r"no train\.csv"):
+    with pytest.raises(SourceError, match=r"none of train\.csv"):
         import_source("chexpert", tmp_path / "empty")
 
 
@@ -150,3 +150,12 @@ def test_a_label_row_without_an_image_is_counted(image: Image, table: Table) -> 
 def test_a_table_is_not_the_folder(chexpert: Path) -> None:
     with pytest.raises(SourceError, match=r"train\.csv is a file; give its folder, .*CheXpert-v1.0-small: "):
         import_source("chexpert", chexpert / "train.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("test.csv", "test"), ("test_labels.csv", "test"), ("valid.csv", "valid")]
+)
+def test_one_table_alone_is_enough(image: Image, table: Table, name: str, place: str) -> None:
+    path = image(f"{place}/patient00001/study1/view1_frontal.jpg")
+    home = table([HEADER, f"{path},Male,1,Frontal,AP,{','.join(['0.0'] * 14)}"], name).parent
+    assert len(import_source("chexpert", home)[0]) == 1

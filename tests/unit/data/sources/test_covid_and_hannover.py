@@ -160,3 +160,11 @@ def test_metadata_without_file_names_is_refused(table: Table, tmp_path: Path) ->
     table([COVID.replace("filename", "file_name"), "2"], "metadata.csv")
     with pytest.raises(SourceError, match=r"metadata\.csv lacks the column filename"):
         import_source("covid", tmp_path)
+
+
+def test_a_sex_that_is_neither_letter_is_left_open(image: Image, table: Table, tmp_path: Path) -> None:
+    rows = [f"{name},1,{sex},40,1,PA" for name, sex in (("a", "divers"), ("b", "f"), ("c", "M"))]
+    table(["image_id,patient_id,sex,age,admission_offset,projection", *rows], "data.csv")
+    for name in "abc":
+        image(f"png/{name}.png")
+    assert [s.sex for s in import_source("hannover", tmp_path)[0]] == ["", "F", "M"]

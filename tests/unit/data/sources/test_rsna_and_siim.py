@@ -149,3 +149,11 @@ def test_siim_rows_that_say_nothing_or_two_things_are_counted(
         "has a mask and also -1": 1,
     }
     assert flow.noted["row is listed twice, counted once"].listed == ["1.1", "1.4"]
+
+
+def test_suffixes_may_be_upper_case(rsna: Path) -> None:
+    for path in list(rsna.rglob("*.dcm")):
+        path.rename(path.with_suffix(".DCM"))
+    for part, names in (("train", ["u1.DCM", "u2.DCM"]), ("test", ["u3.DCM"])):
+        manifest, _ = import_source("rsna", rsna, ImportSettings(options=SourceOptions(part=part)))
+        assert [Path(s.views[0].path).name for s in manifest] == names

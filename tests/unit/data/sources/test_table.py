@@ -161,3 +161,14 @@ def test_a_split_that_cannot_be_kept_needs_a_decision(
         import_source("table", path)
     for told in ("70/10/20", "none"):
         assert len(import_source("table", path, ImportSettings(split=told))[0]) == 1
+
+
+def test_two_columns_of_one_name_are_refused(image: Image, table: Table) -> None:
+    with pytest.raises(SourceError, match="two columns called report"):
+        import_source("table", table(["image,report,report", f"{image('a.png')},first,second"]))
+
+
+def test_an_age_without_end_is_no_age(image: Image, table: Table) -> None:
+    manifest, flow = import_source("table", table(["image,age", f"{image('a.png')},inf"]))
+    assert manifest["a.png"].age_years is None
+    assert flow.noted["age is not a number, kept without"].images == 1
