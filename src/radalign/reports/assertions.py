@@ -34,6 +34,7 @@ CHANGES = ("new", "better", "worse", "same")
 LABELS = {"present": 1, "absent": 0, "unsure": -1}
 _RANK = {"present": 3, "unsure": 2, "absent": 1, "": 0}
 _DIGITS = str.maketrans("123456789", "000000000")  # "4 cm above the carina" is read once for all distances
+_CUTS = frozenset("T:R()XYL")  # a sentence with none of these is one clause
 _NOT_PATHOLOGY = frozenset({"No Finding", "Support Devices", "Low Lung Volumes"})
 
 
@@ -131,10 +132,7 @@ def read_events(events: tuple[Event, ...], lexicon: Lexicon) -> tuple[Assertion,
         return ()
     if "" in kinds:
         left = [event for event in left if event[0]]
-    aside: list[list[Event]] = []
-    if "(" in kinds or ")" in kinds:
-        left = without_brackets(left, aside)
-    parts = [part for piece in (left, *aside) for part in _clauses(piece, kinds)]
+    parts = [left] if kinds.isdisjoint(_CUTS) else _clauses(left, kinds)
     found = [a for clause in parts for a in _read_clause(clause, lexicon)]
     return (
         tuple(_merge(found).values())
@@ -144,9 +142,13 @@ def read_events(events: tuple[Event, ...], lexicon: Lexicon) -> tuple[Assertion,
 
 
 def _clauses(events: list[Event], kinds: set[str]) -> list[list[Event]]:
+    aside: list[list[Event]] = []
+    if "(" in kinds or ")" in kinds:
+        events = without_brackets(events, aside)
+    pieces = [events, *aside]
     if kinds & {"X", "Y", "L"}:
-        events = with_exclusions(events)
-    return clauses(events) if kinds & {"T", ":", "", "R", "(", ")"} else [events]
+        pieces = [with_exclusions(piece) for piece in pieces]
+    return [clause for piece in pieces for clause in clauses(piece)]
 
 
 def _read_clause(clause: list[Event], lexicon: Lexicon) -> list[Assertion]:
@@ -154,6 +156,7 @@ def _read_clause(clause: list[Event], lexicon: Lexicon) -> list[Assertion]:
     change: dict[int, str] = {}
     attributes: dict[int, list[int]] = {}
     same: list[int] = []
+    has_alternatives = False
     for i, (kind, says) in enumerate(clause):
         if kind in "NPn":
             reached = _reach(clause, i, kind, "NPn")
@@ -167,8 +170,9 @@ def _read_clause(clause: list[Event], lexicon: Lexicon) -> list[Assertion]:
         elif kind == "I":
             status.update(dict.fromkeys(forward(clause, i), "ignore"))
         elif kind == "S":
-            same = forward(clause, i)
-            change.update(dict.fromkeys(same, "same"))
+            reached = forward(clause, i)
+            same += reached
+            change.update(dict.fromkeys(reached, "same"))
         elif kind == "C":
             for j in either_way(clause, i):
                 change[j] = change.get(j) or says
@@ -177,9 +181,12 @@ def _read_clause(clause: list[Event], lexicon: Lexicon) -> list[Assertion]:
                 attributes.setdefault(j, []).append(i)
             if says == "borderline" and i + 1 < len(clause) and clause[i + 1][0] == "F":
                 status.setdefault(i + 1, "unsure")
+        elif kind == "|":
+            has_alternatives = True
     for j in same:
         status.setdefault(j, "present")  # "no change in effusion or edema" doubts neither
-    _doubt_alternatives(clause, status)
+    if has_alternatives:
+        _doubt_alternatives(clause, status)
     return _assertions(clause, status, change, attributes, lexicon)
 
 
@@ -210,8 +217,6 @@ def _after_colon(clause: list[Event], cue: int) -> list[int]:
 
 def _doubt_alternatives(clause: list[Event], status: dict[int, str]) -> None:
     """Leave both unsure where nothing is said before "atelectasis or pneumonia"."""
-    if "|" not in {kind for kind, _ in clause}:
-        return
     for i, (kind, says) in enumerate(clause):
         if kind == "|" and says and i and clause[i - 1][0] == "F":
             status.setdefault(i - 1, "unsure")  # versus whatever follows

@@ -44,7 +44,8 @@ def headings_without_colon(text: str) -> list[tuple[int, int, str, str]]:
     """
     found: list[tuple[int, int, str, str]] = []
     lower = text.lower()
-    if any(sign in lower for sign in _SIGNED_SIGNS):
+    may_sign = " by" in lower or "signed" in lower or "reviewed" in lower or "ed on" in lower
+    if may_sign and any(sign in lower for sign in _SIGNED_SIGNS):
         found += [(m.start(), m.end(), "end", m.group().strip()) for m in _SIGNED.finditer(text)]
     if "addend" in lower:
         for m in _ADDENDUM.finditer(text):

@@ -226,7 +226,9 @@ def _may_stand(text: str, line: int, start: int, written: str) -> bool:
     if written.isupper():
         # "CHEST, 2 VIEWS:" and "2 VIEWS:" are titles: their last word opens no section of its own.
         before = text[line:start].strip()
-        is_bare = (not before or not _only_capitals(before)) and not _DIGIT.search(written)
+        if not before and written in HEADINGS:
+            return True
+        is_bare = not _only_capitals(before) and not _DIGIT.search(written)
         return is_bare or may_follow_capitals(key_of(written))
     before = text[max(0, start - 80) : start].rstrip(" \t*#[")
     if not before or before[-1] in "\n\r":
