@@ -1,66 +1,25 @@
-"""Names, dates, phones, addresses and record numbers out of free text.
+"""Names, dates, phones, addresses and record numbers out of text.
 
-What is found is what the header names (the patient, physicians, institution, numbers) and what has the shape
-of an identifier. A name that stands in no header and after no title is not found; the audit says so.
+What is found is what the header names (`names`: the patient, physicians, institution; and its numbers), what
+has the shape of an identifier (`shapes`), and names after a title (`titles`). A name that stands in no header
+and after no title is not found; the audit says so.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-_MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
-    r"oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
-)
-_PAGER = r"pager|beeper|phone|tel|ext|extension|fax|x"
-_RECORD = (
-    r"mrn|medical record (?:number|no\.?)|record (?:number|no\.?)|acc(?:ession)?(?: (?:number|no\.?))?|"
-    r"patient id|id|ssn|case"
-)
-_YEAR = r"(?:19|20)\d{2}"
-_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("EMAIL", re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.]+\b")),
-    ("URL", re.compile(r"\bhttps?://\S+", re.IGNORECASE)),
-    ("UID", re.compile(r"\b[012](?:\.\d+){5,}\b")),
-    ("DATE", re.compile(rf"\b{_YEAR}[-/.]\d{{1,2}}[-/.]\d{{1,2}}(?:T[\d:.]+Z?)?\b")),
-    ("DATE", re.compile(rf"\b\d{{1,2}}[-/.]\d{{1,2}}[-/.](?:{_YEAR}|\d{{2}})\b")),
-    ("DATE", re.compile(rf"\b{_MONTH}\.?\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+{_YEAR})?\b", re.IGNORECASE)),
-    ("DATE", re.compile(rf"\b\d{{1,2}}(?:st|nd|rd|th)?[\s-]+{_MONTH}\.?(?:[\s,-]+(?:{_YEAR}|\d{{2}}))?\b",
-                        re.IGNORECASE)),
-    ("DATE", re.compile(rf"\b{_MONTH}\.?\s+{_YEAR}\b", re.IGNORECASE)),
-    ("DATE", re.compile(r"\b(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\b")),
-    ("DATE", re.compile(r"\b\d{1,2}/\d{1,2}(?=\s+(?:at|and|exam|study|film|radiograph)\b)")),
-    ("PHONE", re.compile(r"(?<![\w.])(?:\+?\d{1,3}[\s.-]?)?(?:\(\d{3}\)\s?|\d{3}[\s.-])\d{3}[\s.-]\d{4}\b")),
-    ("PHONE", re.compile(r"(?<![\w.])\+\d{1,3}(?:[\s.-]?\d{2,4}){2,5}\b")),
-    ("PHONE", re.compile(rf"\b(?:{_PAGER})\.?\s*[:#]?\s*\d{{3,}}(?:-\d+)?\b", re.IGNORECASE)),
-    ("ID", re.compile(rf"\b(?:{_RECORD})\s*[:#]?\s*(?=[\w-]*\d)[\w-]{{4,}}\b", re.IGNORECASE)),
-    ("ID", re.compile(r"\b\d{3}-\d{2}-\d{4}\b")),
-    ("ID", re.compile(r"\b\d{7,}\b")),
-)  # fmt: skip
-_CAPITAL = r"[A-Z][\w'’-]+"
-_TITLED = re.compile(
-    rf"\b(?P<title>(?:Drs?|Mrs?|Ms|Prof(?:essor)?|Doctor|Nurse|Sister|Attending|Resident)\.?)\s+"
-    rf"(?P<name>(?:[A-Z]\.?\s+)?{_CAPITAL}(?:\s+(?:[A-Z]\.\s+)?{_CAPITAL})?)"
-)
-_SIGNED = re.compile(rf"(?P<lead>\b(?:signed|dictated|read|reviewed|approved|reported)\s+by\s*:?\s+)"
-                     rf"(?P<name>{_CAPITAL}(?:[\s,]+{_CAPITAL}){{0,2}})", re.IGNORECASE)  # fmt: skip
-# Parts of names that are also words of reports: only removed beside another part of the name or after a
-# title.
-_WORDS = frozenset({
-    "small", "large", "may", "will", "long", "short", "young", "old", "white", "black", "brown", "green",
-    "gray", "grey", "day", "page", "stone", "wood", "hill", "rose", "bone", "lung", "chest", "heart",
-    "head", "hand", "foot", "back", "chan", "low", "high", "new", "best", "good", "love", "case", "field",
-    "park", "north", "south", "west", "east", "right", "left", "mild", "wall", "hall", "bell", "ball",
-    "price", "rice", "banks", "brooks", "rivers", "waters", "woods", "fields", "marsh", "moore", "more",
-    "less", "lee", "major", "minor", "king", "queen", "bishop", "pope", "abbott", "baker", "cook",
-    "carter", "fisher", "hunter", "mason", "miller", "potter", "taylor", "turner", "walker", "weaver",
-    "mark", "frank", "grant", "art", "gene", "faith", "grace", "hope", "joy", "june", "april", "august",
-    "dawn", "eve", "summer", "autumn", "sun", "moon", "star",
-})  # fmt: skip
-_TOKEN = re.compile(r"[^\W\d_][\w'’-]*")
+from radalign.deidentify.names import find_names
+from radalign.deidentify.shapes import SHAPES, Shape
+from radalign.deidentify.titles import TITLED
+
+_SHORTEST_NUMBER = 3
+_LOOSE_NUMBER = 5  # from here on, MRN-00123 is also found as MRN 00123, and 0012345 as 12345
+_ROUNDS = 4  # taking one thing out can bring another together; more than two rounds were never seen
 
 
 @dataclass
@@ -85,15 +44,17 @@ class Identities:
     """What the headers say about who and where.
 
     Args:
-        names: Person and institution names, as written; DICOM's `^` and `=` allowed.
+        names: Names of persons, as written; DICOM's `^` and `=` allowed.
         numbers: Patient ids, accession numbers, phone numbers, ... as written.
+        places: Institutions and addresses: the whole phrase goes, and words that are theirs alone.
     """
 
     names: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
+    places: frozenset[str] = frozenset()
 
     def __or__(self, other: Identities) -> Identities:
-        return Identities(self.names | other.names, self.numbers | other.numbers)
+        return Identities(self.names | other.names, self.numbers | other.numbers, self.places | other.places)
 
 
 def scrub(text: str, known: Identities = Identities()) -> Scrubbed:
@@ -103,44 +64,58 @@ def scrub(text: str, known: Identities = Identities()) -> Scrubbed:
     >>> scrub("Jane Doe (A-77), seen 3/4/2021 by Dr. Smith, pager 4567.", known).text
     '[NAME] ([ID]), seen [DATE] by Dr. [NAME], [PHONE].'
     """
+    whole = Scrubbed(text)
+    for _ in range(_ROUNDS):
+        once = _scrub_once(whole.text, known)
+        whole = Scrubbed(once.text, whole.counts + once.counts)
+        if not once.removed:
+            break
+    return whole
+
+
+def _scrub_once(text: str, known: Identities) -> Scrubbed:
     counts: Counter[str] = Counter()
-
-    def mark(kind: str, pattern: re.Pattern[str], text: str) -> str:
-        text, found = pattern.subn(f"[{kind}]", text)
-        counts[kind] += found
-        return text
-
-    for number in sorted(known.numbers, key=len, reverse=True):
-        if len(number.strip()) >= 3:
-            text = mark("ID", re.compile(rf"(?<!\w){re.escape(number.strip())}(?!\w)", re.IGNORECASE), text)
-    for kind, pattern in _SHAPES:
-        text = mark(kind, pattern, text)
-    for pattern in _name_patterns(known.names):
-        text = mark("NAME", pattern, text)
-    text, titled = _TITLED.subn(lambda m: f"{m['title']} [NAME]", text)
-    text, signed = _SIGNED.subn(lambda m: f"{m['lead']}[NAME]", text)
-    counts["NAME"] += titled + signed
+    for shape in (*_number_shapes(known.numbers), *SHAPES):
+        text, found = shape.removed_from(text)
+        counts[shape.kind] += found
+    spans = find_names(text, known.names, known.places)
+    for start, end in reversed(spans):
+        text = f"{text[:start]}[NAME]{text[end:]}"
+    counts["NAME"] += len(spans)
+    for shape in TITLED:
+        text, found = shape.removed_from(text)
+        counts[shape.kind] += found
     text = re.sub(r"\[NAME\](?:[\s,]+\[NAME\])+", "[NAME]", text)
     return Scrubbed(text, +counts)
 
 
-def _name_patterns(names: Iterable[str]) -> Iterable[re.Pattern[str]]:
-    """Whole names first, then their parts; a part that is also a word only where it is written as a name."""
-    parts_of = sorted({tuple(_TOKEN.findall(name)) for name in names}, key=len, reverse=True)
-    for parts in parts_of:
-        long = [part for part in parts if len(part) > 1]
-        if len(long) > 1:
-            yield _whole_name(long, [part for part in parts if len(part) == 1])
-    for part in sorted({p for parts in parts_of for p in parts}, key=len, reverse=True):
-        if len(part) >= 3 and part.lower() not in _WORDS:
-            yield re.compile(rf"\b{re.escape(part)}(?:['’]s)?\b", re.IGNORECASE)
+@lru_cache(maxsize=512)
+def _number_shapes(numbers: frozenset[str]) -> tuple[Shape, ...]:
+    """The numbers of a header, the longest first."""
+    return tuple(_number_shape(n) for n in sorted((n.strip() for n in numbers), key=lambda n: (-len(n), n))
+                 if len(n) >= _SHORTEST_NUMBER)  # fmt: skip
 
 
-def _whole_name(parts: list[str], initials: list[str]) -> re.Pattern[str]:
-    """Two or more parts side by side in any order; a name made of words only as names are written."""
-    only_words = all(part.lower() in _WORDS for part in parts)
-    ways = [way for p in parts for way in ((p.capitalize(), p.upper()) if only_words else (p,))]
-    either = "|".join(re.escape(way) for way in sorted(ways, key=len, reverse=True))
-    last = rf"(?:\s+(?:{'|'.join(map(re.escape, initials))})\b)?" if initials else ""
-    shape = rf"\b(?:{either})(?:[\s,.^-]+(?:[A-Z]\.?[\s,]+)?(?:{either}))+\b{last}"
-    return re.compile(shape, 0 if only_words else re.IGNORECASE)
+def _number_shape(number: str) -> Shape:
+    """A number however it is divided; it may touch letters where it begins or ends with a digit."""
+    groups = re.findall(r"[^\W_]+", number)
+    if sum(map(len, groups)) < _LOOSE_NUMBER:
+        return Shape("ID", re.compile(rf"(?<![^\W_]){re.escape(number)}(?![^\W_])", re.IGNORECASE))
+    body = r"[\W_]?".join(_loose(group) for group in groups)
+    before = r"(?<!\d)" if groups[0][0].isdigit() else r"(?<![^\W_])"
+    after = r"(?!\d)" if groups[-1][-1].isdigit() else r"(?![^\W_])"
+    return Shape("ID", re.compile(f"{before}{body}{after}", re.IGNORECASE))
+
+
+def _loose(group: str) -> str:
+    """A run of letters and digits, divided where they meet, leading zeros or none."""
+    return r"[\W_]?".join(_spelled(run) for run in _runs(group))
+
+
+def _runs(group: str) -> Iterator[str]:
+    return (found[0] for found in re.finditer(r"\d+|\D+", group))
+
+
+def _spelled(run: str) -> str:
+    core = run.lstrip("0")
+    return f"0*{core}" if core.isdigit() and len(core) >= _LOOSE_NUMBER else re.escape(run)

@@ -21,7 +21,7 @@ KNOWN = Identities(
         ("MRN-00123 and a77", "[ID] and [ID]"),
         ("MRN: 4455667", "[ID]"),
         ("discussed with Dr. Alvarez at 3:40 pm", "discussed with Dr. [NAME] at 3:40 pm"),
-        ("Dr J. van Smit", "Dr J. van Smit"),
+        ("Dr J. van Smit", "Dr [NAME]"),
         ("Signed by: Anna Maria Kovacs", "Signed by: [NAME]"),
         ("on 2021-03-04 and 3/4/21", "on [DATE] and [DATE]"),
         ("March 4, 2021 or 4 Mar 2021 or March 2021", "[DATE] or [DATE] or [DATE]"),
