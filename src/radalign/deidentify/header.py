@@ -7,6 +7,7 @@ References:
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,11 +15,11 @@ from typing import Any
 from pydicom.datadict import dictionary_has_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from radalign.deidentify.dates import DUMMY, shift
 from radalign.deidentify.freetext import Identities, scrub
+from radalign.deidentify.identities import identities, values_of
 from radalign.deidentify.keys import Key
 from radalign.deidentify.profile import PIXEL_CODE, Profile, rule_of
 
@@ -32,14 +33,27 @@ _DUMMIES: dict[str, Any] = {
     "SS": 0, "SL": 0, "FL": 0.0, "FD": 0.0, "OB": b"\0\0", "OW": b"\0\0", "UR": "about:blank",
 }  # fmt: skip
 _LENGTHS = {"LO": 64, "SH": 16}
-_NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "AdmissionID", "IssuerOfPatientID",
-            "PatientTelephoneNumbers", "ReferringPhysicianTelephoneNumbers", "MedicalRecordLocator",
-            "RequestedProcedureID", "PlacerOrderNumberImagingServiceRequest", "MilitaryRank",
-            "FillerOrderNumberImagingServiceRequest", "ScheduledProcedureStepID", "StationName")  # fmt: skip
-_PLACES = ("InstitutionName", "InstitutionAddress", "PatientAddress", "ResponsibleOrganization")
-_STANDARD_UIDS = "1.2.840.10008."
+STANDARD_UIDS = "1.2.840.10008."
+"""How the UIDs of the standard begin."""
 _OLDEST_YEARS = 90  # with patient characteristics kept: ages over 89 are one group
 _OVERLAYS = range(0x6000, 0x6100)
+# Not in the table, and yet of the person or the place.
+_ALSO_REMOVED = frozenset({
+    "PatientBirthDateInAlternativeCalendar", "PatientDeathDateInAlternativeCalendar",
+    "PatientAlternativeCalendar", "NTPSourceAddress", "ContactDisplayName",
+})  # fmt: skip
+CODES = frozenset({
+    "CodeValue", "LongCodeValue", "URNCodeValue", "CodingSchemeDesignator", "CodingSchemeUID",
+    "CodingSchemeVersion", "CodingSchemeName", "CodingSchemeRegistry", "CodingSchemeURL", "ContextUID",
+    "ContextIdentifier", "MappingResource", "MappingResourceUID", "MappingResourceName",
+})  # fmt: skip
+"""What makes a code a code: kept as it is, though it may look like a number of a person."""
+# These say what kind of thing something is. Any other UID names one thing, and is mapped.
+_KINDS = re.compile(
+    "SOPClass|ClassUID$|TransferSyntax|^CodingScheme|^Context|^MappingResource|^CreatorVersion"
+)
+_BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
+_IMAGE_GROUPS = frozenset({0x0028, 0x7FE0})  # lookup tables and profiles; the pixels
 
 
 @dataclass
@@ -54,6 +68,7 @@ class Outcome:
         actions: How many attributes met which action.
         kept_text: Keywords of free text that was scrubbed and kept: a person should read these.
         notes: What could not be done as it should.
+        unread: Keywords of binary attributes that were removed without a look.
     """
 
     patient: str
@@ -63,15 +78,7 @@ class Outcome:
     actions: Counter[str] = field(default_factory=Counter)
     kept_text: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
-
-
-def identities(dataset: Dataset) -> Identities:
-    """Every name, place and number of the header that must not occur in any text."""
-    names = {str(e.value) for e in dataset.iterall() if e.VR == "PN" and not _is_private(e) and e.value}
-    for keyword in _PLACES:
-        names |= {str(v) for v in _values(dataset.get(keyword))}
-    numbers = {str(v) for keyword in _NUMBERS for v in _values(dataset.get(keyword))}
-    return Identities(frozenset(names), frozenset(n for n in numbers if any(c.isdigit() for c in n)))
+    unread: set[str] = field(default_factory=set)
 
 
 def deidentify_header(dataset: Dataset, key: Key, profile: Profile) -> Outcome:
@@ -88,12 +95,25 @@ def deidentify_header(dataset: Dataset, key: Key, profile: Profile) -> Outcome:
     outcome.notes += [note] if note else []
     accession = str(dataset.get("AccessionNumber") or "")
     _Walk(key, profile, outcome).dataset(dataset)
+    if outcome.unread:
+        outcome.notes.append(f"Binary attributes, removed unread: {', '.join(sorted(outcome.unread))}.")
+    if "ICCProfile" in dataset:
+        outcome.notes.append("The ICC profile was kept; its texts were not read.")
     dataset.PatientID = outcome.pseudonym
     dataset.PatientName = f"ANON^{outcome.pseudonym}"
     dataset.AccessionNumber = key.pseudonym("accession", accession) if accession else ""
     _sign(dataset, profile)
     _clean_meta(dataset)
     return outcome
+
+
+def is_kind(element: DataElement) -> bool:
+    """Whether a UID says what kind of thing something is (a SOP class, a coding scheme), not which one.
+
+    >>> is_kind(DataElement(0x00080016, "UI", "1.2.3")), is_kind(DataElement(0x00080018, "UI", "1.2.3"))
+    (True, False)
+    """
+    return not rule_of(element.tag) and bool(_KINDS.search(element.keyword))
 
 
 def note_clean_pixels(dataset: Dataset) -> None:
@@ -122,8 +142,9 @@ class _Walk:
         """The table's action, or one by the kind of value where the table says nothing."""
         tag = element.tag
         if (
-            _is_private(element)
+            tag.is_private
             or tag.element == 0
+            or element.keyword in _ALSO_REMOVED
             or tag.group in _OVERLAYS
             or 0x5000 <= tag.group <= 0x50FF
         ):
@@ -139,9 +160,18 @@ class _Walk:
         if element.VR in _DATE_VRS:
             kept = {"full-dates": "K", "modified-dates": "C"}
             return next((kept[o] for o in kept if o in self.profile.options), "Z")
+        if element.keyword in CODES:
+            return "K"
         if element.VR == "UI":
-            return "K" if "uids" in self.profile.options else "U"
-        return {"PN": "D", "AE": "Z", "SQ": "K"}.get(element.VR, "C" if element.VR in _TEXT_VRS else "K")
+            return "K" if "uids" in self.profile.options or is_kind(element) else "U"
+        if (
+            not _BINARY_VRS.isdisjoint(str(element.VR).split(" or "))
+            and element.tag.group not in _IMAGE_GROUPS
+        ):
+            self.outcome.unread.add(element.keyword)
+            return "X"
+        chosen = {"PN": "D", "AE": "Z", "UR": "X", "SQ": "K"}
+        return chosen.get(element.VR, "C" if element.VR in _TEXT_VRS else "K")
 
     def apply(self, element: DataElement, action: str) -> None:
         if element.VR == "SQ":
@@ -165,18 +195,18 @@ class _Walk:
                 self.dataset(item)
 
     def mapped(self, value: Any) -> Any:
-        new = [u if str(u).startswith(_STANDARD_UIDS) else self.key.uid(str(u)) for u in _values(value)]
+        new = [u if str(u).startswith(STANDARD_UIDS) else self.key.uid(str(u)) for u in values_of(value)]
         return new if len(new) > 1 else (new[0] if new else None)
 
     def clean(self, element: DataElement) -> None:
         if element.VR in _DATE_VRS:
             shifted = shift(
-                "\\".join(str(v) for v in _values(element.value)), element.VR, self.outcome.shift_days
+                "\\".join(str(v) for v in values_of(element.value)), element.VR, self.outcome.shift_days
             )
             element.value = shifted or None
         elif element.VR in _TEXT_VRS and element.value:
             longest = _LENGTHS.get(element.VR)
-            cleaned = [scrub(str(v), self.outcome.known).text[:longest] for v in _values(element.value)]
+            cleaned = [scrub(str(v), self.outcome.known).text[:longest] for v in values_of(element.value)]
             element.value = cleaned if len(cleaned) > 1 else cleaned[0]
             self.outcome.kept_text.add(element.keyword)
         elif element.VR not in _TEXT_VRS:
@@ -233,13 +263,3 @@ def _clean_meta(dataset: Dataset) -> None:
 def _capped_age(age: str) -> str:
     years = age[:-1].isdigit() and age.endswith("Y") and int(age[:-1])
     return f"{_OLDEST_YEARS:03d}Y" if years and years >= _OLDEST_YEARS else age
-
-
-def _is_private(element: DataElement) -> bool:
-    return bool(element.tag.is_private)
-
-
-def _values(value: Any) -> list[Any]:
-    if value is None or value == "":
-        return []
-    return list(value) if isinstance(value, (MultiValue, list, tuple)) else [value]

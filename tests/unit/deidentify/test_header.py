@@ -102,7 +102,8 @@ def test_the_issuer_tells_patients_of_two_hospitals_apart(make) -> None:
 
 def test_identities_are_names_and_numbers_of_every_level(make) -> None:
     known = identities(make())
-    assert {"Doe^Jane", "Miller^Anna", "Kovacs^Peter", "Hillside Hospital"} <= known.names
+    assert {"Doe^Jane", "Miller^Anna", "Kovacs^Peter"} <= known.names
+    assert known.places == {"Hillside Hospital", "1 Hill Road"}
     assert {"MRN-00123", "ACC-9911", "OLD-556677"} <= known.numbers
 
 
@@ -113,3 +114,40 @@ def test_unknown_attributes_go(make) -> None:
     deidentify_header(ds, KEY, Profile(frozenset()))
     assert 0x00080ABC not in ds
     assert 0x00189999 not in ds
+
+
+def test_codes_and_kinds_stay_and_other_uids_are_mapped(make) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "399348003", "SCT", "antero-posterior"
+    code.CodingSchemeUID, code.LongCodeValue, code.URNCodeValue = (
+        "2.16.840.1.113883.6.96",
+        "9" * 20,
+        "urn:1.2",
+    )
+    ds = make(SOPClassUID="1.2.840.113619.4.26", ViewCodeSequence=[code])
+    ds.TargetFrameOfReferenceUID = ds.FrameOfReferenceUID = "1.2.3.77"
+    deidentify_header(ds, KEY, Profile(frozenset()))
+    kept = ds.ViewCodeSequence[0]
+    assert (kept.CodeValue, kept.LongCodeValue, kept.URNCodeValue) == ("399348003", "9" * 20, "urn:1.2")
+    assert (kept.CodingSchemeDesignator, kept.CodingSchemeUID) == ("SCT", "2.16.840.1.113883.6.96")
+    assert ds.SOPClassUID == ds.file_meta.MediaStorageSOPClassUID == "1.2.840.113619.4.26"
+    assert ds.TargetFrameOfReferenceUID == ds.FrameOfReferenceUID != "1.2.3.77"
+
+
+def test_what_the_table_does_not_know_goes_where_it_may_identify(make) -> None:
+    ds = make(RetrieveURL="http://pacs/1", PatientBirthDateInAlternativeCalendar="S26.03.17")
+    ds.WaveformData, ds.PatientAlternativeCalendar = b"DoeJane ", "JAPANESE"
+    ds["WaveformData"].VR = "OB"
+    outcome = deidentify_header(ds, KEY, Profile(frozenset()))
+    for keyword in ("RetrieveURL", "PatientBirthDateInAlternativeCalendar", "PatientAlternativeCalendar"):
+        assert keyword not in ds
+    assert "WaveformData" not in ds
+    assert "WaveformData" in outcome.notes[-1]
+
+
+def test_numbers_of_every_level_go_from_every_text(make) -> None:
+    other = Dataset()
+    other.PatientID = "ZQ-33"
+    ds = make(OtherPatientIDsSequence=[other], SoftwareVersions="ref ZQ-33 end")
+    deidentify_header(ds, KEY, Profile(frozenset()))
+    assert ds.SoftwareVersions == "ref [ID] end"
