@@ -63,6 +63,26 @@ def test_from_the_command_line(hospital: Path, tmp_path: Path) -> None:
     assert again == audit
 
 
+def test_a_quarantined_file_shows_in_the_exit_code(hospital: Path, tmp_path: Path) -> None:
+    (hospital / "empty.dcm").write_bytes(b"")
+    key = tmp_path / "key"
+    words = [str(w) for w in (hospital, tmp_path / "out", "--key-file", key, "--new-key", "--ocr", "off")]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 3
+    assert "1 files were quarantined" in result.stderr
+    assert "Others can read the key" not in result.stderr
+    key.chmod(0o644)
+    again = CliRunner().invoke(app, [w for w in words if w != "--new-key"], catch_exceptions=False)
+    assert again.exit_code == 3
+    assert "Others can read the key" in again.stderr
+
+
+def test_the_help_names_every_option_and_exit_code() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output.split())
+    for word in ("graphics", "descriptors", "quarantined"):
+        assert word in shown
+
+
 def test_the_page_for_a_person_promises_nothing(hospital: Path, tmp_path: Path) -> None:
     words = [
         hospital,
@@ -91,7 +111,7 @@ def test_every_dicom_file_of_pydicom_is_written_or_quarantined_with_a_sentence(t
         warnings.simplefilter("error")
         plan = make_plan(source, tmp_path / "out", tmp_path / "key", make_key=True, ocr="off")
         audit = run_plan(plan)
-    assert len(audit.files) + audit.quarantined.total() == len(files) > 40
+    assert len(audit.files) + audit.quarantined.total() + audit.skipped == len(files) > 40
     assert len(audit.files) > 20
     assert all(reason.rstrip().endswith((".", ";")) for reason in audit.quarantined)
     for file in (tmp_path / "out").rglob("*.dcm"):

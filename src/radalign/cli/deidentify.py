@@ -19,7 +19,10 @@ def deidentify(
     dates: Annotated[str, typer.Option(help="shift (per patient), remove, or keep.")] = "shift",
     retain: Annotated[
         list[str] | None,
-        typer.Option(help="uids, devices, institution, patient (sex, age, ...), descriptors; repeatable."),
+        typer.Option(
+            help="uids, devices, institution, patient (sex, age, ...), descriptors, graphics (annotations, "
+            "not overlays); repeatable."
+        ),
     ] = None,
     pixels: Annotated[bool, typer.Option(help="Mask text burned into the image.")] = True,
     ocr: Annotated[
@@ -30,15 +33,27 @@ def deidentify(
     ] = 0.5,
     as_json: Annotated[bool, typer.Option("--json", help="Print the audit as JSON.")] = False,
 ) -> None:
-    """De-identify by DICOM PS3.15 (Basic Profile and options); go on where an earlier run stopped."""
+    """De-identify by DICOM PS3.15 (Basic Profile and options); go on where an earlier run stopped.
+
+    Exit code 0: all is written. 1: something unsafe may still be in the pixels of some files. 3: files were
+    quarantined, that is, not written. 2: nothing was done, or not all, for the reason given.
+    """
     import json
 
     from radalign.cli.progress import progress_bar
+    from radalign.deidentify.keys import others_can_read
     from radalign.deidentify.plan import make_plan
     from radalign.deidentify.run import deidentify as run
 
     plan = make_plan(source, out, key_file, new_key, ledger, dates, retain or [], pixels, ocr, band)
     audit = run(plan, progress_bar(as_json))
     typer.echo(json.dumps(audit.to_dict()) if as_json else audit.to_markdown())
-    if audit.residual:
-        raise typer.Exit(1)
+    if others_can_read(key_file):
+        typer.echo(f"Others can read the key: chmod 600 {key_file}", err=True)
+    quarantined = audit.quarantined.total()
+    if quarantined:
+        typer.echo(
+            f"{quarantined} files were quarantined and are not in {out}; {plan.ledger} names them.", err=True
+        )
+    if audit.residual or quarantined:
+        raise typer.Exit(1 if audit.residual else 3)

@@ -78,6 +78,11 @@ def read_key(path: Path) -> Key:
         ) from error
 
 
+def others_can_read(path: Path) -> bool:
+    """Whether a file is open to more than its owner (never said on Windows, which has other rights)."""
+    return os.name == "posix" and bool(path.stat().st_mode & 0o077)
+
+
 def new_key(path: Path) -> Key:
     """Make a key file that only its owner can read.
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from radalign.deidentify.errors import DeidentifyError
+from radalign.deidentify.errors import RetryableError, is_of_a_file
 from radalign.images.burned_in import Reader, clean
 
 
@@ -41,7 +41,7 @@ def clean_pixels(dataset: Dataset, reader: Reader | None, band: float = 0.5) -> 
         band: Width of the border bands that are searched, as a share of each side; 0.5 is everything.
 
     Raises:
-        DeidentifyError: If the pixels cannot be decoded: what cannot be looked at cannot be released.
+        RetryableError: If the pixels cannot be decoded: what cannot be looked at cannot be released.
     """
     frames = _decoded(dataset)
     cleaned = [clean(frame, reader, band) for frame in frames]
@@ -65,9 +65,11 @@ def _decoded(dataset: Dataset) -> list[np.ndarray]:
                 "ignore", UserWarning
             )  # pydicom's remarks on padding are not about identity
             pixels = dataset.pixel_array
-    except Exception as error:  # decoders raise whatever they like
+    except BaseException as error:  # decoders raise whatever they like
+        if not is_of_a_file(error):
+            raise
         syntax = dataset.file_meta.TransferSyntaxUID.name
-        raise DeidentifyError(
+        raise RetryableError(
             f"The pixels ({syntax}) cannot be decoded; install radalign[codecs], or repair the file."
         ) from error
     several = int(dataset.get("NumberOfFrames") or 1) > 1

@@ -1,6 +1,7 @@
 """Keys, ledger and dates."""
 
 import json
+import os
 import re
 import stat
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from radalign.deidentify.dates import shift
 from radalign.deidentify.errors import DeidentifyError
-from radalign.deidentify.keys import Key, new_key, read_key
+from radalign.deidentify.keys import Key, new_key, others_can_read, read_key
 from radalign.deidentify.ledger import Ledger
 
 
@@ -68,11 +69,12 @@ def test_shifts(value: str, vr: str, days: int, expected: str) -> None:
 def test_a_ledger_goes_on_after_a_cut_line(tmp_path: Path) -> None:
     source, path = tmp_path / "a.dcm", tmp_path / "ledger"
     source.write_text("x")
-    with Ledger(path, "f") as ledger:
+    (tmp_path / "out").write_text("y")
+    with Ledger(path, tmp_path, "f") as ledger:
         ledger.patient("P|", "ABC", -3)
         ledger.file(source, "written", "out")
     path.write_text(path.read_text() + '{"kind": "fi')
-    again = Ledger(path, "f")
+    again = Ledger(path, tmp_path, "f")
     assert again.is_done(source)
     assert again.patients["P|"]["shift_days"] == -3
     assert all(json.loads(line) for line in path.read_text().splitlines())
@@ -80,13 +82,61 @@ def test_a_ledger_goes_on_after_a_cut_line(tmp_path: Path) -> None:
     assert not again.is_done(source)
 
 
+def test_a_file_is_done_only_where_what_it_became_is(tmp_path: Path) -> None:
+    source, out, other = tmp_path / "a.dcm", tmp_path / "out", tmp_path / "other"
+    source.write_text("x")
+    out.mkdir()
+    (out / "made").write_text("y")
+    with Ledger(tmp_path / "ledger", out, "f") as ledger:
+        ledger.file(source, "written", "made")
+    assert Ledger(tmp_path / "ledger", out, "f").is_done(source)
+    assert not Ledger(tmp_path / "ledger", other, "f").is_done(source)
+    (out / "made").unlink()
+    assert not Ledger(tmp_path / "ledger", out, "f").is_done(source)
+
+
+def test_a_quarantined_file_is_done_for_its_folder_unless_it_is_worth_another_try(tmp_path: Path) -> None:
+    source, out = tmp_path / "a.dcm", tmp_path / "out"
+    source.write_text("x")
+    with Ledger(tmp_path / "ledger", out, "f") as ledger:
+        ledger.file(source, "quarantined", reason="broken")
+        assert ledger.is_done(source)
+        assert not Ledger(tmp_path / "ledger", tmp_path / "other", "f").is_done(source)
+        ledger.file(source, "quarantined", reason="no decoder", again=True)
+        assert not ledger.is_done(source)
+
+
+def test_an_open_ledger_is_closed_to_others_and_an_open_key_is_seen(tmp_path: Path) -> None:
+    path, key = tmp_path / "ledger", tmp_path / "key"
+    with Ledger(path, tmp_path, "f"):
+        pass
+    path.chmod(0o644)
+    with Ledger(path, tmp_path, "f"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    new_key(key)
+    assert not others_can_read(key)
+    key.chmod(0o644)
+    assert others_can_read(key)
+
+
+def test_names_of_files_and_patients_may_hold_anything(tmp_path: Path) -> None:
+    source = tmp_path / os.fsdecode(b"M\xfcller\xe2\x80\xa8.dcm")
+    source.write_text("x")
+    with Ledger(tmp_path / "ledger", tmp_path, "f") as ledger:
+        ledger.patient("a\u2028b\x85c|", "ABC", 0)
+        ledger.file(source, "quarantined", reason="broken")
+    again = Ledger(tmp_path / "ledger", tmp_path, "f")
+    assert again.is_done(source)
+    assert set(again.patients) == {"a\u2028b\x85c|"}
+
+
 def test_a_ledger_of_another_key_is_refused(tmp_path: Path) -> None:
-    with Ledger(tmp_path / "ledger", "f"):
+    with Ledger(tmp_path / "ledger", tmp_path, "f"):
         pass
     with pytest.raises(DeidentifyError, match="another key, other settings"):
-        Ledger(tmp_path / "ledger", "g")
+        Ledger(tmp_path / "ledger", tmp_path, "g")
     (tmp_path / "x").write_text("no json\n")
     with pytest.raises(DeidentifyError, match="is not a ledger"):
-        Ledger(tmp_path / "x", "f")
+        Ledger(tmp_path / "x", tmp_path, "f")
     with pytest.raises(DeidentifyError, match="inside `with`"):
-        Ledger(tmp_path / "ledger", "f").patient("P", "A", 1)
+        Ledger(tmp_path / "ledger", tmp_path, "f").patient("P", "A", 1)

@@ -1,13 +1,17 @@
 """A folder: written, quarantined, resumed, audited."""
 
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import dcmread
-from pydicom.uid import RLELossless
+from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
-from radalign.deidentify.errors import DeidentifyError
+from radalign.deidentify.errors import DeidentifyError, OutputError
+from radalign.deidentify.header import deidentify_header
 from radalign.deidentify.keys import Key, new_key
 from radalign.deidentify.pixels import clean_pixels
 from radalign.deidentify.plan import RULES, Plan, make_plan
@@ -171,7 +175,139 @@ def test_pixels_that_cannot_be_decoded_are_quarantined_with_the_way_out(make) ->
 
 
 def test_an_identity_found_again_quarantines_the_file(folder: Path, make) -> None:
-    make(ViewPosition="DOE", SOPInstanceUID="1.2.9").save_as(folder / "odd.dcm", enforce_file_format=True)
+    make(ViewPosition="DOE JANE", SOPInstanceUID="1.2.9").save_as(
+        folder / "odd.dcm", enforce_file_format=True
+    )
     audit = deidentify(plan(folder))
     assert any("still found in ViewPosition" in reason for reason in audit.quarantined)
     assert len(list((folder.parent / "out").rglob("*.dcm"))) == 3
+
+
+def test_a_run_into_another_or_an_emptied_folder_writes_everything_again(folder: Path) -> None:
+    first = deidentify(plan(folder))
+    other = replace(plan(folder), out=folder.parent / "other")
+    again = deidentify(other)
+    for audit, out in ((first, folder.parent / "out"), (again, folder.parent / "other")):
+        assert len(audit.files) == 4
+        assert audit.quarantined.total() == 2
+        assert all((out / f.output).is_file() for f in audit.files)
+    gone = folder.parent / "out" / first.files[0].output
+    gone.unlink()
+    assert len(deidentify(plan(folder)).files) == 4
+    assert gone.is_file()
+
+
+def test_files_of_other_origin_are_counted(folder: Path) -> None:
+    deidentify(plan(folder))
+    (folder.parent / "out" / "foreign.dcm").write_text("x")
+    audit = deidentify(plan(folder))
+    assert (len(audit.files), audit.others) == (4, 1)
+
+
+class Panic(BaseException):
+    """What a decoder written in Rust raises."""
+
+
+@pytest.mark.parametrize("error", [Panic, NotImplementedError, zlib.error, RecursionError])
+def test_a_file_that_breaks_its_reader_is_quarantined_and_the_rest_goes_on(
+    folder: Path, monkeypatch, error: type[BaseException]
+) -> None:
+    decode = Dataset.pixel_array.fget
+
+    def pixel_array(self: Dataset) -> np.ndarray:
+        if self.StudyDate == shifted.StudyDate:
+            raise error("broken")
+        return decode(self)
+
+    shifted = dcmread(folder / "MRN-00777" / "c" / "image.dcm")
+    deidentify_header(shifted, Key(bytes(range(32))), Profile(frozenset({"modified-dates"})))
+    monkeypatch.setattr(Dataset, "pixel_array", property(pixel_array))
+    audit = deidentify(plan(folder))
+    assert (len(audit.files), audit.quarantined.total()) == (3, 3)
+    assert any("cannot be decoded" in reason for reason in audit.quarantined)
+    monkeypatch.undo()
+    assert len(deidentify(plan(folder)).files) == 4  # what had no decoder is tried again
+
+
+def test_broken_dicom_is_quarantined_with_its_reason(folder: Path, make) -> None:
+    ds = make(SOPInstanceUID="1.2.9.1")
+    ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    ds.save_as(folder / "cut.dcm", enforce_file_format=True)
+    whole = (folder / "cut.dcm").read_bytes()
+    (folder / "cut.dcm").write_bytes(whole[: len(whole) // 2])
+    make(SOPInstanceUID="1.2.9.2").save_as(folder / "odd.dcm", enforce_file_format=True)
+    odd = (folder / "odd.dcm").read_bytes()
+    samples = b"\x28\x00\x02\x00US\x02\x00\x01\x00"
+    assert samples in odd
+    (folder / "odd.dcm").write_bytes(odd.replace(samples, samples[:6] + b"\x03\x00\x01\x00\x00"))
+    (folder / "vr.dcm").write_bytes(odd.replace(b"\x18\x00\x01\x51CS", b"\x18\x00\x01\x51ZZ"))
+    (folder / "empty.dcm").write_bytes(b"")
+    (folder / "words.dcm").write_text("not what its name says" * 20)
+    audit = deidentify(plan(folder))
+    assert len(audit.files) == 4
+    reasons = " ".join(audit.quarantined)
+    for word in ("zlib.error", "BytesLengthException", "NotImplementedError", "0 bytes", "no DICOM file"):
+        assert word in reasons
+    assert deidentify(plan(folder)).quarantined == audit.quarantined
+
+
+def test_of_two_files_with_one_uid_the_second_is_quarantined(folder: Path, make) -> None:
+    first, copy, second = (folder / name for name in ("x1.dcm", "x2.dcm", "x3.dcm"))
+    make(SOPInstanceUID="1.2.9").save_as(first, enforce_file_format=True)
+    copy.write_bytes(first.read_bytes())
+    make(text="", SOPInstanceUID="1.2.9").save_as(second, enforce_file_format=True)
+    audit = deidentify(plan(folder))
+    assert len(audit.files) == 5
+    assert audit.skipped == 2  # the copy, and notes.pdf
+    assert any("same SOP Instance UID" in reason for reason in audit.quarantined)
+    make(SOPInstanceUID="1.2.9", StudyTime="111111").save_as(first, enforce_file_format=True)
+    assert len(deidentify(plan(folder)).files) == 5  # its own target may be written again
+
+
+def test_an_unread_file_never_has_its_name(folder: Path, monkeypatch) -> None:
+    seen = []
+
+    def leaks(path: Path, *rest: object) -> tuple[str, ...]:
+        seen.append(path)
+        assert not path.with_name(path.name.removesuffix(".partial")).exists()
+        return ("Manufacturer",)
+
+    monkeypatch.setattr("radalign.deidentify.run.leaks_of", leaks)
+    (folder.parent / "out").mkdir()
+    (folder.parent / "out" / "killed.dcm.partial").write_text("Doe")
+    deidentify(plan(folder))
+    assert len(seen) == 3
+    assert not [f for f in (folder.parent / "out").rglob("*") if ".dcm" in f.name]
+
+
+def test_a_full_disk_ends_the_run_and_blames_no_file(folder: Path, monkeypatch) -> None:
+    def full(self: Dataset, *rest: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Dataset, "save_as", full)
+    with pytest.raises(OutputError, match="No space left"):
+        deidentify(plan(folder))
+    monkeypatch.undo()
+    assert len(deidentify(plan(folder)).files) == 4
+
+
+def test_a_report_beside_a_broken_image_waits_and_one_in_another_code_is_named(folder: Path) -> None:
+    place = folder / "MRN-00123" / "a"
+    (place / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\x02\x00\x10\x00ZZ\x02\x00ab")
+    (folder / "latin.txt").write_bytes("Müller".encode("latin-1"))
+    reasons = " ".join(deidentify(plan(folder)).quarantined)
+    assert "not UTF-8" in reasons
+    assert "beside this text is broken" in reasons
+    (place / "broken.dcm").unlink()
+    assert any(f.output.startswith("text") for f in deidentify(plan(folder)).files)
+
+
+def test_the_audit_shows_likenesses_and_patients_of_several_issuers(folder: Path, make) -> None:
+    make(SOPInstanceUID="1.2.9", ViewPosition="DOE").save_as(folder / "x.dcm", enforce_file_format=True)
+    make(SOPInstanceUID="1.2.8", IssuerOfPatientID="Zq").save_as(folder / "y.dcm", enforce_file_format=True)
+    audit = deidentify(plan(folder))
+    assert list(audit.to_read.values()) == [("ViewPosition",)]
+    page = audit.to_markdown()
+    assert "Read these files" in page
+    assert "several issuers" in page
+    assert "English, German, French and Spanish" in page
