@@ -4,7 +4,8 @@
 
 The peer reads the file, takes `pixel_array`, applies the modality and the VOI LUT, scales to 0..1 and resizes
 with Pillow (bilinear, antialiased). Both are timed in turn on the same image of 2,500 x 2,000 pixels and
-12 bits, and must agree within 1/255. The bar is four times as many images per second.
+12 bits, and must agree within 1/255. The bar is four times as many images per second. `LUT` is a VOI LUT
+Sequence of 4,096 entries, without a rescale before it, which would cost the peer more.
 """
 
 from __future__ import annotations
@@ -29,7 +30,14 @@ from radalign.images.read import read_square
 
 HEIGHT_PX, WIDTH_PX = 2_500, 2_000
 BAR = 4.0
-CASES = (("LINEAR", "MONOCHROME2"), ("LINEAR", "MONOCHROME1"), ("SIGMOID", "MONOCHROME2"))
+CASES = (
+    ("LINEAR", "MONOCHROME2"),
+    ("LINEAR", "MONOCHROME1"),
+    ("SIGMOID", "MONOCHROME2"),
+    ("SIGMOID", "MONOCHROME1"),
+    ("LUT", "MONOCHROME2"),
+    ("LUT", "MONOCHROME1"),
+)
 
 
 def write_radiograph(path: Path, function: str, photometric: str) -> None:
@@ -46,19 +54,30 @@ def write_radiograph(path: Path, function: str, photometric: str) -> None:
     header.Modality, header.PhotometricInterpretation, header.SamplesPerPixel = "DX", photometric, 1
     header.Rows, header.Columns = stored.shape
     header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 16, 12, 11, 0
-    header.RescaleSlope, header.RescaleIntercept = 1, 0
-    header.WindowCenter, header.WindowWidth, header.VOILUTFunction = 2048, 2800, function
+    if function == "LUT":
+        header.VOILUTSequence = [_gamma()]
+    else:
+        header.RescaleSlope, header.RescaleIntercept = 1, 0
+        header.WindowCenter, header.WindowWidth, header.VOILUTFunction = 2048, 2800, function
     header.PixelData = stored.tobytes()
     header.save_as(path, enforce_file_format=True)
+
+
+def _gamma() -> Dataset:
+    """A VOI LUT from 12 to 12 bits that brightens the lungs."""
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [4096, 0, 12])
+    item.add_new("LUTData", "US", np.rint((np.arange(4096) / 4095) ** 0.7 * 4095).astype(int).tolist())
+    return item
 
 
 def by_pydicom(path: Path, size_px: int) -> np.ndarray:
     """The peer's way, written as its documentation shows."""
     header = pydicom.dcmread(path)
-    image = apply_voi_lut(apply_modality_lut(header.pixel_array, header), header) / 4095
+    image = apply_voi_lut(apply_modality_lut(header.pixel_array, header), header).astype(np.float32) / 4095
     if header.PhotometricInterpretation == "MONOCHROME1":
         image = 1 - image
-    small = Image.fromarray(image.astype(np.float32)).resize((size_px, size_px), Image.Resampling.BILINEAR)
+    small = Image.fromarray(image).resize((size_px, size_px), Image.Resampling.BILINEAR)
     return np.asarray(small)
 
 
@@ -81,7 +100,7 @@ def compare(path: Path, size_px: int, repeats: int) -> dict[str, float]:
         "peer_ms": round(peer_ms, 1),
         "ours_ms": round(ours_ms, 1),
         "ours_images_per_s": round(1000 / ours_ms, 1),
-        "ratio": round(peer_ms / ours_ms, 2),
+        "ratio": round(statistics.median(p / o for p, o in zip(peer, ours, strict=True)), 2),
         "worst_difference_of_255": round(difference * 255, 4),
     }
 

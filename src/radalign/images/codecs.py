@@ -3,6 +3,9 @@
 pydicom and the decoders of the extra `codecs` read all but one kind: 12-bit JPEG Extended, the lossy JPEG of
 some older radiographs. Of the freely licensed decoders only imagecodecs (BSD-3-Clause, with libjpeg-turbo 3)
 reads it, so it is asked directly. No decoder under the GPL is ever used.
+
+Corrupt data make decoders do more than raise: one written in Rust panics, which Python sees as an exception
+outside `Exception`, and broken boxes around a JPEG 2000 codestream make pydicom loop for ever.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radalign.images.errors import ImageError
+from radalign.images.jp2_boxes import has_sound_boxes
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -30,24 +34,59 @@ def first_frame(path: Path, header: Dataset, syntax: UID) -> np.ndarray:
         syntax: Its transfer syntax.
 
     Returns:
-        The stored values, [H, W] or [H, W, 3].
+        The words of a grey frame, [H, W], with the bits around the stored values as they are (see
+        `radalign.images.stored_bits`), or the samples of a coloured one, [H, W, 3]. Of uncompressed data it
+        is a view that cannot be written to.
 
     Raises:
-        ImageError: If no installed decoder reads the transfer syntax; the message says which one would.
+        ImageError: If no installed decoder reads the transfer syntax, and the message says which one would,
+            or if the data are corrupt.
     """
-    from pydicom.pixels import pixel_array
-
     if not syntax.is_compressed or syntax.is_deflated:
-        return np.asarray(pixel_array(header, index=0))
+        return _by_pydicom(header)
     if is_twelve_bit_jpeg(syntax, int(header.get("BitsStored", 8))):
         return _twelve_bit_jpeg(path, header)
     _need_decoder(path, syntax)
+    if (
+        syntax.is_encapsulated
+        and "JPEG 2000" in syntax.name
+        and not has_sound_boxes(_first_codestream(header))
+    ):
+        raise ImageError(f"{path} is corrupt: the JP2 boxes around its pixels lead nowhere; fetch it again.")
     try:
-        return np.asarray(pixel_array(header, index=0))
+        return _by_pydicom(header)
     except (RuntimeError, NotImplementedError) as error:
         if find_spec("gdcm") is None:
             raise _missing(path, syntax) from error
         raise
+    except BaseException as error:
+        # A panic of a Rust decoder is a BaseException of no public type.
+        if isinstance(error, Exception) or type(error).__name__ != "PanicException":
+            raise
+        what = " ".join(str(error).split())[:200]
+        raise ImageError(f"{path} is corrupt ({syntax.name}: {what}); fetch it again.") from error
+
+
+def _by_pydicom(header: Dataset) -> np.ndarray:
+    from pydicom.pixels import pixel_array
+
+    keep_words = has_words(header)
+    return np.asarray(pixel_array(header, index=0, view_only=True, correct_unused_bits=not keep_words))
+
+
+def has_words(header: Dataset) -> bool:
+    """Whether a frame is grey with at most 16 bits allocated, so that a table can map its words."""
+    colour = (
+        header.get("PhotometricInterpretation") == "PALETTE COLOR" or header.get("SamplesPerPixel", 1) != 1
+    )
+    return not colour and int(header.get("BitsAllocated", 16)) in (8, 16) and "PixelData" in header
+
+
+def _first_codestream(header: Dataset) -> bytes:
+    from pydicom.encaps import get_frame
+
+    frames = int(header.get("NumberOfFrames") or 1)
+    return bytes(get_frame(header.PixelData, 0, number_of_frames=frames))
 
 
 def is_twelve_bit_jpeg(syntax: UID, bits: int) -> bool:
@@ -62,13 +101,9 @@ def is_twelve_bit_jpeg(syntax: UID, bits: int) -> bool:
 
 
 def _twelve_bit_jpeg(path: Path, header: Dataset) -> np.ndarray:
-    from pydicom.encaps import get_frame
-
     if find_spec("imagecodecs") is None:
         raise ImageError(f"{path}: pixel data is 12-bit JPEG Extended; install imagecodecs, which reads it.")
-    frames = int(header.get("NumberOfFrames") or 1)
-    decode = import_module("imagecodecs").jpeg8_decode
-    return np.asarray(decode(get_frame(header.PixelData, 0, number_of_frames=frames)))
+    return np.asarray(import_module("imagecodecs").jpeg8_decode(_first_codestream(header)))
 
 
 def _need_decoder(path: Path, syntax: UID) -> None:

@@ -14,8 +14,9 @@ import numpy as np
 from radalign.images.codecs import first_frame
 from radalign.images.dicom_geometry import crop_to_collimation, pixel_aspect, upright
 from radalign.images.errors import ImageError
+from radalign.images.functional_groups import with_first_frame
 from radalign.images.greys import grey_map, photometry
-from radalign.images.window import Window
+from radalign.images.window import Voi, Window, check_window, choose_voi
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -26,10 +27,10 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Frame:
-    """An image that is not yet grey: stored values, and the map from them to grey values.
+    """An image that is not yet grey: stored words, and the map from them to grey values.
 
     Args:
-        stored: [H, W], integers, or float where they are grey already.
+        stored: [H, W], integers, or float where they are grey already; it may be read-only.
         greys: Maps any rows of it to float32, 0..1, bright = dense.
         aspect: Height of a pixel over its width.
     """
@@ -44,19 +45,25 @@ def read_frame(
 ) -> Frame:
     """The first frame of a DICOM file; for the arguments see `radalign.images.read.read_image`.
 
+    A window or LUT in the file that the standard does not define is replaced by percentiles, with a warning.
+
     Raises:
-        ImageError: If there are no pixels, the codec is missing, or the file is broken.
+        ImageError: If there are no pixels, the codec is missing, the window given is not defined, or the
+            file is broken.
 
     References:
         DICOM PS3.3 C.7.6.3 (Image Pixel), C.11.1, C.11.2, C.7.6.3.1.2 (polarity).
     """
     with _one_sentence(path):
-        header = read_header(path, pixels=True)
+        header = with_first_frame(read_header(path, pixels=True))
         _check(path, header, window, force_window, max_pixels)
-        frame = _frame(header, stored_frame(path, header), window)
+        voi, fault = choose_voi(header, window)
+        frame = _frame(header, stored_frame(path, header), voi)
         stored = crop_to_collimation(frame.stored, header) if crop_collimation else frame.stored
         stored, turned = upright(stored, header)
         aspect = 1 / frame.aspect if turned else frame.aspect
+    if fault:
+        warnings.warn(f"{path}: its own window cannot be used, so percentiles are ({fault})", stacklevel=3)
     if not isinstance(window, str) and header.get("Modality") not in HOUNSFIELD_MODALITIES:
         what = f"{path}: a window in modality units was forced on {header.get('Modality')}."
         warnings.warn(what, stacklevel=3)
@@ -73,13 +80,17 @@ def read_header(path: Path, pixels: bool = False) -> Dataset:
 
     with _one_sentence(path):
         header = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
+    if not len(header) and len(getattr(header, "file_meta", ())):
+        raise ImageError(
+            f"{path} is cut short: an element does not end before the file does; fetch it again."
+        )
     if not len(header):
         raise ImageError(f"{path} holds no DICOM elements; it is broken or of another kind: fetch it again.")
     return header
 
 
 def stored_frame(path: Path, header: Dataset) -> np.ndarray:
-    """The first frame's stored values: [H, W], or [H, W, 3] in RGB.
+    """The first frame's words, [H, W], or its samples in RGB, [H, W, 3]; see `codecs.first_frame`.
 
     Raises:
         ImageError: If no installed decoder reads its transfer syntax.
@@ -95,14 +106,23 @@ def stored_frame(path: Path, header: Dataset) -> np.ndarray:
     return np.asarray(frame)
 
 
-def _frame(header: Dataset, stored: np.ndarray, window: Window) -> Frame:
+def _frame(header: Dataset, stored: np.ndarray, voi: Voi | None) -> Frame:
     aspect = pixel_aspect(header)
     if stored.ndim == 3:
-        top = np.float32(np.iinfo(stored.dtype).max)
-        return Frame(stored[..., :3].astype(np.float32) @ _LUMA / top, _as_it_is, aspect)
+        return Frame(
+            stored[..., :3].astype(np.float32) @ _LUMA / _brightest(header, stored), _as_it_is, aspect
+        )
     if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
-        return Frame(stored, grey_map(stored, header, window), aspect)
-    return Frame(photometry(stored.astype(np.float64), None, header, window), _as_it_is, aspect)
+        return Frame(stored, grey_map(stored, header, voi), aspect)
+    return Frame(photometry(stored.astype(np.float64), None, header, voi), _as_it_is, aspect)
+
+
+def _brightest(header: Dataset, samples: np.ndarray) -> np.float32:
+    """The largest sample of a coloured frame; the colours of a palette fill their words."""
+    bits = samples.dtype.itemsize * 8
+    if header.get("PhotometricInterpretation") != "PALETTE COLOR":
+        bits = min(max(int(header.get("BitsStored", bits)), 1), bits)
+    return np.float32(2**bits - 1)
 
 
 def _as_it_is(grey: np.ndarray) -> np.ndarray:
@@ -116,6 +136,11 @@ def _check(path: Path, header: Dataset, window: Window, force_window: bool, max_
     if "Rows" not in header or "Columns" not in header:
         raise ImageError(f"{path} does not say how large its image is (Rows, Columns); fetch it again.")
     check_size(path, int(header.Columns), int(header.Rows), max_pixels)
+    if not isinstance(window, str):
+        try:
+            check_window(window[1], "LINEAR")
+        except ValueError as error:
+            raise ImageError(f"{path} was not read: {error}") from None
     modality = header.get("Modality") or "of unknown modality"
     if not (isinstance(window, str) or modality in HOUNSFIELD_MODALITIES or force_window):
         raise ImageError(

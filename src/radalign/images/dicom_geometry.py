@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
 def pixel_aspect(header: Dataset) -> float:
     """Height of a pixel over its width; 1 when the header does not say or says nonsense.
 
+    A spacing counts before the ratio, which is for files that have none.
+
     References:
-        DICOM PS3.3 C.7.6.3.1.7 (Pixel Aspect Ratio: vertical over horizontal), 10.7.1.3 (Pixel Spacing).
+        DICOM PS3.3 10.7.1.3 (Pixel Spacing: between rows, between columns), C.8.7.1 (Imager Pixel Spacing),
+        C.8.6.1 (Nominal Scanned Pixel Spacing), C.7.6.3.1.7 (Pixel Aspect Ratio: vertical over horizontal).
 
     >>> from pydicom.dataset import Dataset
     >>> header = Dataset()
@@ -22,12 +26,17 @@ def pixel_aspect(header: Dataset) -> float:
     >>> pixel_aspect(header)
     2.0
     """
-    for keyword in ("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing"):
+    for keyword in _SHAPES_OF_A_PIXEL:
         value = header.get(keyword)
-        if value is not None and len(value) == 2 and float(value[0]) > 0 and float(value[1]) > 0:
+        if not (isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2):
+            continue
+        if float(value[0]) > 0 and float(value[1]) > 0:
             ratio = float(value[0]) / float(value[1])
             return ratio if 0.1 <= ratio <= 10 else 1.0
     return 1.0
+
+
+_SHAPES_OF_A_PIXEL = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 
 
 def upright(image: np.ndarray, header: Dataset) -> tuple[np.ndarray, bool]:
@@ -68,22 +77,36 @@ _SIDEWAYS = frozenset({"L", "R", "A", "P"})
 
 
 def crop_to_collimation(image: np.ndarray, header: Dataset) -> np.ndarray:
-    """Cut [H, W] to the rectangular collimator or shutter, when the header has its four edges.
+    """Cut [H, W] to the rectangular collimator or shutter, or to the box around a polygonal one.
+
+    An image whose header lacks the edges or the vertices is not cut; nor for a circular one.
 
     References:
-        DICOM PS3.3 C.8.7.3 (X-Ray Collimator), C.7.6.11 (Display Shutter); edges count pixels from 1.
+        DICOM PS3.3 C.8.7.3 (X-Ray Collimator), C.7.6.11 (Display Shutter); edges count pixels from 1, and
+        vertices are pairs of row and column.
     """
-    for shape, prefix in (("CollimatorShape", "Collimator"), ("ShutterShape", "Shutter")):
-        if "RECTANGULAR" in str(header.get(shape, "")):
-            return _crop(image, [header.get(f"{prefix}{edge}Edge") for edge in _EDGES])
+    for kind in ("Collimator", "Shutter"):
+        shape = str(header.get(f"{kind}Shape", ""))
+        if "RECTANGULAR" in shape:
+            return _crop(image, [header.get(f"{kind}{edge}Edge") for edge in _EDGES])
+        if "POLYGONAL" in shape:
+            return _crop(image, _around(header.get(f"VerticesOfThePolygonal{kind}")))
     return image
 
 
 _EDGES = ("UpperHorizontal", "LowerHorizontal", "LeftVertical", "RightVertical")
 
 
-def _crop(image: np.ndarray, edges: list[object]) -> np.ndarray:
-    if any(edge is None for edge in edges):
+def _around(vertices: Sequence[int] | None) -> list[int]:
+    """Top, bottom, left and right of a polygon given as row, column, row, column, ..."""
+    if not isinstance(vertices, Sequence) or len(vertices) < 6:
+        return []
+    rows, columns = [int(v) for v in vertices[0::2]], [int(v) for v in vertices[1::2]]
+    return [min(rows), max(rows), min(columns), max(columns)]
+
+
+def _crop(image: np.ndarray, edges: Sequence[object]) -> np.ndarray:
+    if len(edges) != 4 or any(edge is None for edge in edges):
         return image
     top, bottom, left, right = (int(str(edge)) for edge in edges)
     top, left = max(top - 1, 0), max(left - 1, 0)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-_STRIP_ROWS = 64
+_STRIP_ROWS = 32  # with more, most of the weights of a strip are 0, and it leaves the cache
 _STRIP_COLUMNS = 256
 
 
@@ -31,18 +32,21 @@ def shrink(
         float32 [height_px, width_px]; what `geometry.resize(greys(stored), ...)` gives, to rounding.
     """
     height, width = stored.shape
-    down, across = TriangleFilter.between(height, height_px), TriangleFilter.between(width, width_px)
     tall = np.zeros((height_px, width), np.float32)
-    for top in range(0, height, _STRIP_ROWS):
-        strip = greys(stored[top : top + _STRIP_ROWS])
-        touched, weights = down.part(top, top + len(strip))
-        tall[touched] += weights @ strip
+    for old, new, weights in _strips(height, height_px, _STRIP_ROWS):
+        tall[new] += weights @ greys(stored[old])
     small = np.zeros((height_px, width_px), np.float32)
-    for left in range(0, width, _STRIP_COLUMNS):
-        part = tall[:, left : left + _STRIP_COLUMNS]
-        touched, weights = across.part(left, left + part.shape[1])
-        small[:, touched] += part @ weights.T
+    for old, new, weights in _strips(width, width_px, _STRIP_COLUMNS):
+        small[:, new] += tall[:, old] @ weights.T
     return small
+
+
+@lru_cache(maxsize=64)  # the images of one machine have few sizes
+def _strips(size: int, new_size: int, step: int) -> tuple[tuple[slice, slice, np.ndarray], ...]:
+    """(old pixels, new pixels that they touch, weights) for every `step` old pixels of a side."""
+    triangles = TriangleFilter.between(size, new_size)
+    starts = range(0, size, step)
+    return tuple((slice(a, a + step), *triangles.part(a, min(a + step, size))) for a in starts)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,9 @@ def voi_transform(header: Dataset) -> Voi | None:
     Returns:
         A function from modality values to 0..1.
 
+    Raises:
+        ValueError: If it cannot be used; the message says why.
+
     References:
         DICOM PS3.3 C.11.2.1 (VOI LUT Module: alternatives, of which an application applies one).
     """
@@ -59,7 +62,30 @@ def voi_transform(header: Dataset) -> Voi | None:
     if level is None or width is None:
         return None
     shape = str(header.get("VOILUTFunction") or "LINEAR").upper()
+    check_window(width, shape)
     return lambda values: apply_window(values, level, width, shape)
+
+
+def choose_voi(header: Dataset, window: Window) -> tuple[Voi | None, str]:
+    """The transform from modality values to 0..1 that a window asks for; None where percentiles are.
+
+    Returns:
+        The transform, and why the file's own cannot be used where it cannot.
+
+    >>> from pydicom.dataset import Dataset
+    >>> header = Dataset()
+    >>> header.WindowCenter, header.WindowWidth = 50, 0
+    >>> choose_voi(header, "dicom")
+    (None, "A LINEAR window of width 0 is not defined; window='percentile' needs none.")
+    """
+    if isinstance(window, tuple):
+        return (lambda values: apply_window(values, *window)), ""
+    if window == "percentile":
+        return None, ""
+    try:
+        return voi_transform(header), ""
+    except (ValueError, TypeError, AttributeError) as error:  # a number that is none, a LUT without its parts
+        return None, str(error)
 
 
 def apply_window(values: np.ndarray, level: float, width: float, shape: str = "LINEAR") -> np.ndarray:
@@ -86,18 +112,29 @@ def apply_window(values: np.ndarray, level: float, width: float, shape: str = "L
     [0.0, 0.5, 1.0]
     """
     values = np.asarray(values, np.float64)
+    check_window(width, shape)
     if shape == "SIGMOID":
-        _check_width(width, above=0, shape=shape)
         return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - level) / width, -700, 700))))
     if shape == "LINEAR_EXACT":
-        _check_width(width, above=0, shape=shape)
         return np.clip((values - level) / width + 0.5, 0, 1)
-    if shape != "LINEAR":
-        raise ValueError(f"VOI LUT function {shape!r} is unknown; use window='percentile'.")
     if width == 1:
         return np.where(values <= level - 0.5, 0.0, 1.0)
-    _check_width(width, above=1, shape=shape)
     return np.clip((values - (level - 0.5)) / (width - 1) + 0.5, 0, 1)
+
+
+def check_window(width: float, shape: str) -> None:
+    """Refuse a window that the standard does not define.
+
+    Raises:
+        ValueError: If the width is too small, or the function is unknown.
+    """
+    if shape not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+        raise ValueError(f"The VOI LUT function {shape!r} is unknown; window='percentile' needs none.")
+    least = width >= 1 if shape == "LINEAR" else width > 0
+    if not (math.isfinite(width) and least):
+        raise ValueError(
+            f"A {shape} window of width {width:g} is not defined; window='percentile' needs none."
+        )
 
 
 def polarity(image: np.ndarray, photometric: str) -> np.ndarray:
@@ -133,13 +170,22 @@ def lookup_table(item: Any, signed: bool) -> tuple[np.ndarray, int, int]:
     entries, first, bits = (int(v) for v in item.LUTDescriptor)
     entries = entries or 65536
     first = first - 65536 if signed and first >= 32768 else first
-    raw = item.LUTData
-    if isinstance(raw, bytes):
-        raw = np.frombuffer(raw, np.uint8 if len(raw) < 2 * entries else np.dtype("<u2"))
-    table = np.atleast_1d(np.asarray(raw)).astype(np.int64)[:entries] & 0xFFFF
+    table = _entries(item, entries)[:entries] & 0xFFFF
     if not table.size:
-        raise ValueError("A look-up table in the header is empty; use window='percentile'.")
+        raise ValueError("A look-up table in the header is empty; window='percentile' needs none.")
     return table, first, bits
+
+
+def _entries(item: Any, count: int) -> np.ndarray:
+    """The data of a LUT item as int64; from its bytes where it has not been parsed, which takes long."""
+    element = item.get_item("LUTData")
+    if element is None:
+        raise ValueError("A look-up table in the header has no data; window='percentile' needs none.")
+    raw = element.value
+    if isinstance(raw, bytes):
+        order = "<" if getattr(element, "is_little_endian", True) else ">"
+        raw = np.frombuffer(raw, np.uint8 if len(raw) < 2 * count else f"{order}u2")
+    return np.atleast_1d(np.asarray([] if raw is None else raw)).astype(np.int64)
 
 
 def _look_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
@@ -151,12 +197,11 @@ def _modality_signed(header: Dataset) -> bool:
     """Whether the VOI LUT's input can be negative (PS3.3 C.11.2.1.1)."""
     if header.get("ModalityLUTSequence"):
         return False
-    return is_signed(header) or _number(header, "RescaleIntercept", 0.0) < 0
-
-
-def _check_width(width: float, above: float, shape: str) -> None:
-    if not (math.isfinite(width) and width > above):
-        raise ValueError(f"A {shape} window of width {width:g} is not defined; use window='percentile'.")
+    slope, intercept = _number(header, "RescaleSlope", 1.0), _number(header, "RescaleIntercept", 0.0)
+    bits = int(header.get("BitsStored", 16))
+    lowest = -(2 ** (bits - 1)) if is_signed(header) else 0
+    highest = lowest + 2**bits - 1
+    return bool(min(lowest * slope, highest * slope) + intercept < 0)
 
 
 def _number(header: Dataset, keyword: str, default: float) -> float:

@@ -37,7 +37,7 @@ def write_dicom(tmp_path: Path) -> Callable[..., Path]:
         ds.PixelData = stored.tobytes() + b"\0" * (stored.nbytes % 2)
         for keyword, value in header.items():
             setattr(ds, keyword, value)
-        if "BitsStored" in header:
+        if "BitsStored" in header and "HighBit" not in header:
             ds.HighBit = header["BitsStored"] - 1
         path = tmp_path / name
         ds.save_as(path, enforce_file_format=True)

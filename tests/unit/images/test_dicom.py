@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -107,6 +108,50 @@ def test_colour_becomes_luminance(write_dicom: Write) -> None:
     np.testing.assert_allclose(image, [[1, 0.299]], atol=1e-6)
 
 
+def test_colour_of_fewer_bits_than_its_words_has_its_own_white(write_dicom: Write) -> None:
+    rgb = np.array([[[4095, 4095, 4095], [4095, 0, 0]]], np.uint16)
+    image = read_image(write_dicom(rgb, PhotometricInterpretation="RGB", BitsStored=12))
+    np.testing.assert_allclose(image, [[1, 0.299]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        {"WindowWidth": 0},
+        {"WindowWidth": "0.5"},
+        {"WindowWidth": -5},
+        {"WindowWidth": 0, "VOILUTFunction": "SIGMOID"},
+        {"WindowWidth": 3000, "VOILUTFunction": "FOO"},
+    ],
+)
+def test_a_window_that_is_not_defined_becomes_percentiles_with_a_warning(
+    write_dicom: Write, ramp: np.ndarray, window: dict[str, Any]
+) -> None:
+    expected = read_image(write_dicom(ramp, "none.dcm", BitsStored=12))
+    path = write_dicom(ramp, BitsStored=12, WindowCenter=2000, **window)
+    with pytest.warns(UserWarning, match="its own window cannot be used, so percentiles are"):
+        image = read_image(path)
+    np.testing.assert_array_equal(image, expected)
+    np.testing.assert_array_equal(read_image(path, "percentile"), expected)  # asked for: no warning
+
+
+def test_a_window_given_by_the_caller_is_the_callers_fault(write_dicom: Write, ramp: np.ndarray) -> None:
+    with pytest.raises(ImageError, match="was not read: A LINEAR window of width 0 is not defined"):
+        read_image(write_dicom(ramp, Modality="CT"), window=(40.0, 0.0))
+
+
+@pytest.mark.parametrize("representation", ["SS", "US"])
+def test_a_negative_slope_makes_a_voi_luts_input_signed(
+    write_dicom: Write, ramp: np.ndarray, representation: str
+) -> None:
+    item = pydicom.Dataset()
+    first = -4095 if representation == "SS" else 65536 - 4095
+    item.add_new("LUTDescriptor", representation, [4096, first, 12])
+    item.add_new("LUTData", "US", list(range(4096)))
+    header = {"BitsStored": 12, "RescaleSlope": -1, "RescaleIntercept": 0, "VOILUTSequence": [item]}
+    np.testing.assert_allclose(read_image(write_dicom(ramp, **header)), 1 - ramp / 4095, atol=1e-6)
+
+
 def test_a_flat_image_without_a_window_is_black(write_dicom: Write) -> None:
     assert read_image(write_dicom(np.full((3, 3), 7, np.uint16))).max() == 0
 
@@ -116,6 +161,25 @@ def test_oblong_pixels_are_made_square(write_dicom: Write) -> None:
     assert read_image(write_dicom(stored, PixelSpacing=["0.4", "0.2"])).shape == (20, 10)
     assert read_image(write_dicom(stored, PixelAspectRatio=["1", "3"])).shape == (10, 30)
     assert read_image(write_dicom(stored, PixelSpacing=["0.2", "0.2"])).shape == (10, 10)
+
+
+def test_a_spacing_counts_before_the_ratio_and_must_have_two_numbers(write_dicom: Write) -> None:
+    stored = np.zeros((10, 10), np.uint8)
+    both = {"PixelAspectRatio": ["1", "1"], "PixelSpacing": ["0.4", "0.2"]}
+    assert read_image(write_dicom(stored, **both)).shape == (20, 10)
+    assert read_image(write_dicom(stored, NominalScannedPixelSpacing=["0.4", "0.2"])).shape == (20, 10)
+    assert read_image(write_dicom(stored, PixelSpacing="0.4")).shape == (10, 10)
+
+
+@pytest.mark.parametrize("kind", ["Collimator", "Shutter"])
+def test_a_polygonal_field_is_cut_to_the_box_around_it(write_dicom: Write, kind: str) -> None:
+    stored = np.zeros((20, 30), np.uint8)
+    stored[4:10, 6:21] = 255
+    polygon = {f"{kind}Shape": "POLYGONAL", f"VerticesOfThePolygonal{kind}": [5, 10, 7, 21, 10, 12, 8, 7]}
+    path = write_dicom(stored, WindowCenter=128, WindowWidth=256, **polygon)
+    cut = read_image(path, crop_collimation=True)
+    assert cut.shape == (6, 15)
+    assert cut.min() == 1
 
 
 def test_the_collimated_field_is_cut_out_on_request(write_dicom: Write) -> None:
