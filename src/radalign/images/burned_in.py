@@ -2,11 +2,13 @@
 
     find_marks ─ sharp strokes close together (strokes.py) ──────────────────────────────> boxes
     Reader     ─ OCR, where RapidOCR is installed (extra `ocr`) ─────────────────────────> words
-    clean      ─ boxes whose every word is a safe mark (L, R, PORTABLE) stay, the rest is filled, all is read
-    again; a box larger than a label, or in the middle of the image, is left as it is and reported
+    clean      ─ boxes whose every word is safe (safe_words.py: L, R, PORTABLE) stay, the rest is filled
+    (fill.py), all is read again
 
-Without a reader nothing can be told to be safe, so every mark found is masked. Faint, blurred or large
-handwriting may have no sharp strokes: what was not found is not masked, and the audit must say so.
+A box larger than a label, or in the middle of the image, is left as it is and reported; so is one that lies
+on tissue and in which a reader finds no word, for half a pacemaker is a C to it. Without a reader nothing can
+be told to be safe, so every mark found is masked. Faint, blurred or large handwriting may have no sharp
+strokes: what was not found is not masked, and the audit must say so.
 
 References:
     DICOM PS3.15 E.3.1 (Clean Pixel Data Option); ClinVLA, section 3.1 (edges and OCR, mean of the
@@ -15,7 +17,6 @@ References:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -24,20 +25,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from radalign.images.faint_lines import find_faint_lines
+from radalign.images.fill import fill
+from radalign.images.safe_words import are_safe, words_of
 from radalign.images.strokes import Box, find_by_edges, too_large
 
-SAFE_MARKS = frozenset({
-    "L", "R", "LT", "RT", "LEFT", "RIGHT", "AP", "PA", "LAT", "LATERAL", "LL", "RL", "FRONTAL",
-    "PORTABLE", "PORT", "MOBILE", "SUPINE", "ERECT", "UPRIGHT", "SEMI", "SEMIERECT", "SEMIUPRIGHT",
-    "SITTING", "STANDING", "SEATED", "PRONE", "DECUB", "DECUBITUS", "INSP", "INSPIRATION", "EXP",
-    "EXPIRATION", "CHEST", "THORAX", "BED", "BEDSIDE",
-})  # fmt: skip
-"""Words that tell how an image was made and never who was imaged."""
-
-_BLANK = 1e-6
 _WHOLE = 0.8  # of both sides
 _PASSES = 2
 _BAND_ROOM = 1.5  # a mark found in a border band may reach out of it by half its width, not to the middle
+_LINE = 3.0  # times as long as wide: writing whether or not it could be read
+_AIR, _TISSUE_SHARE = 0.08, 0.5  # of the grey range at both of its ends; of what is around a mark
+_SAME = 0.5  # of a mark's area: one that a second look takes for another word
+_RIMS = 0.22, 0.3  # of a circled letter's box, which a reader may have found with some room around it
+_SIDES = frozenset({"L", "R", "D"})
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,16 @@ class Mark:
         >>> Mark(Box(0, 0, 1, 1), "PORTABLE  AP").is_safe, Mark(Box(0, 0, 1, 1), "DOE").is_safe
         (True, False)
         """
-        words = re.findall(r"\w+", self.text.upper().replace("-", ""))
-        return bool(words) and all(word in SAFE_MARKS for word in words)
+        return are_safe(self.text)
+
+    @property
+    def has_a_word(self) -> bool:
+        """Whether more than one letter was read.
+
+        >>> Mark(Box(0, 0, 1, 1), "JD").has_a_word, Mark(Box(0, 0, 1, 1), "C.").has_a_word
+        (True, False)
+        """
+        return sum(map(len, words_of(self.text))) > 1
 
 
 class Reader(Protocol):
@@ -76,7 +83,8 @@ class Cleaned:
         image: As given, the masked boxes filled.
         masked: Marks that were filled.
         kept: Marks that were read as safe.
-        left: Unsafe marks that were not filled, because they are larger than a label or reach the middle.
+        left: Unsafe marks that were not filled: larger than a label, reaching the middle, or on tissue and
+            without a word that a reader could find.
         residual: Other unsafe marks that were found in the cleaned image.
         was_read: Whether a reader looked at it; without one "no residual" means little.
     """
@@ -97,25 +105,53 @@ def clean(image: np.ndarray, reader: Reader | None = None, band: float = 0.5) ->
         reader: OCR; None masks everything that looks like a mark.
         band: Width of the border bands that are searched, as a share of each side; 0.5 is the whole image.
     """
-    marks = find_marks(image, reader, band)
-    safe = tuple(mark for mark in marks if mark.is_safe)
+    found = find_marks(image, reader, band)
+    safe = tuple(mark for mark in found if mark.is_safe)
     out, masked, left = image, tuple[Mark, ...](), tuple[Mark, ...]()
-    found = marks
     # What a first filling leaves, such as the tail of a letter, goes with a second one.
     for _ in range(_PASSES):
-        unsafe = [m for m in found if not (m.is_safe or any(m.box.overlaps(o.box) for o in left))]
-        now = tuple(mark for mark in unsafe if _may_be_filled(mark.box, image.shape, band))
+        unsafe = [m for m in found if not (m.is_safe or _is_known(m, left, safe if masked else ()))]
+        now = tuple(m for m in unsafe if _may_be_filled(m.box, image.shape, band))
+        if reader is not None:
+            near = [m.box for m in (*unsafe, *masked) if m.has_a_word or m in masked]
+            now = tuple(m for m in now if not _may_be_an_implant(image, m, near))
         left += tuple(mark for mark in unsafe if mark not in now) if not masked else ()
         if not now:
             break
-        for mark in now:
-            out = fill(out, _with_room(mark.box, image.shape))
+        boxes = [_with_room(mark.box, image.shape) for mark in now]
+        out = fill(out, boxes, avoid=[mark.box for mark in safe])
         masked += tuple(mark for mark in now if mark not in masked)
         out = _with_safe(out, image, safe, masked)
         found = find_marks(out, reader, band)
     again = found if masked else []
-    residual = tuple(m for m in again if not (m.is_safe or any(m.box.overlaps(o.box) for o in left)))
+    residual = tuple(m for m in again if not (m.is_safe or _is_known(m, left, safe)))
     return Cleaned(out, masked, safe, left, residual, reader is not None)
+
+
+def _is_known(mark: Mark, left: Sequence[Mark], safe: Sequence[Mark]) -> bool:
+    """Whether an earlier look left it, or read most of it as safe: SUPINE is not lost for a later SOPINE."""
+    if any(mark.box.overlaps(other.box) for other in left):
+        return True
+    return any(mark.box.shared(other.box) >= _SAME * mark.box.area for other in safe)
+
+
+def _may_be_an_implant(image: np.ndarray, mark: Mark, near: Sequence[Box]) -> bool:
+    """Whether a mark in which no word was read lies on tissue, is no line, and stands by no other writing."""
+    height, width = mark.box.bottom - mark.box.top, mark.box.right - mark.box.left
+    if mark.has_a_word or max(height, width) >= _LINE * min(height, width):
+        return False
+    around = mark.box.grown(max(2, max(height, width) // 2), image.shape)
+    if any(box != mark.box and box.overlaps(around) for box in near):
+        return False
+    grey = image.mean(axis=2) if image.ndim == 3 else image
+    low, high = float(grey.min()), float(grey.max())
+    ring = np.ones(image.shape[:2], bool)[around.top : around.bottom, around.left : around.right]
+    ring[mark.box.top - around.top :, mark.box.left - around.left :][:height, :width] = False
+    beside = (grey[around.top : around.bottom, around.left : around.right][ring] - low) / max(
+        high - low, 1e-9
+    )
+    is_tissue = (beside > _AIR) & (beside < 1 - _AIR)
+    return bool(beside.size and is_tissue.mean() > _TISSUE_SHARE)
 
 
 def find_marks(image: np.ndarray, reader: Reader | None = None, band: float = 0.5) -> list[Mark]:
@@ -128,7 +164,22 @@ def find_marks(image: np.ndarray, reader: Reader | None = None, band: float = 0.
     found = [mark for mark in reader.find(picture) if _in_band(mark.box, picture.shape, band)]
     alone = [mark for mark in marks if not any(mark.box.overlaps(f.box) for f in found)]
     found += [Mark(mark.box, reader.read(_crop(picture, mark.box))) for mark in alone]
-    return found
+    return [_uncircled(mark, picture, reader) for mark in found]
+
+
+def _uncircled(mark: Mark, picture: np.ndarray, reader: Reader) -> Mark:
+    """A mark as high as wide that was read as no word or one letter: a circle may hold a side letter."""
+    height, width = mark.box.bottom - mark.box.top, mark.box.right - mark.box.left
+    if mark.has_a_word or mark.is_safe or max(height, width) > 1.5 * min(height, width):
+        return mark
+    for rim in _RIMS:
+        down, across = round(rim * height), round(rim * width)
+        rows = slice(mark.box.top + down, mark.box.bottom - down)
+        inside = picture[rows, mark.box.left + across : mark.box.right - across]
+        text = reader.read(np.pad(inside, max(4, min(inside.shape) // 2), mode="median")) if inside.size else ""
+        if text.strip().upper() in _SIDES:
+            return Mark(mark.box, text.strip())
+    return mark
 
 
 def _with_safe(
@@ -152,35 +203,6 @@ def _joined(boxes: Sequence[Box], shape: tuple[int, ...]) -> list[Box]:
             out.remove(other)
             box = box.joined(other)
         out.append(box)
-    return out
-
-
-def fill(image: np.ndarray, box: Box) -> np.ndarray:
-    """A copy whose box continues what surrounds it, from the four borders, nearer ones counting more.
-
-    >>> fill(np.array([[1, 1, 1], [1, 9, 1], [1, 1, 1]]), Box(1, 1, 2, 2))[1, 1]
-    np.int64(1)
-    """
-    out = image.copy()
-    height, width = box.bottom - box.top, box.right - box.left
-    ring = box.grown(1, image.shape)
-    around = out[ring.top : ring.bottom, ring.left : ring.right].astype(np.float64)
-    inside = np.zeros(around.shape[:2], bool)
-    inside[box.top - ring.top :, box.left - ring.left :][:height, :width] = True
-    mean = around[~inside].mean(axis=0) if (~inside).any() else around.mean(axis=(0, 1))
-    total = np.zeros((height, width, *image.shape[2:]))
-    weight = np.zeros((height, width))
-    for border, distance in _borders(out, box):
-        share = 1.0 / distance
-        total += border * (share if total.ndim == 2 else share[..., None])
-        weight += share
-    blank = weight <= _BLANK
-    weight[blank] = 1.0
-    filled = total / (weight if total.ndim == 2 else weight[..., None])
-    filled[blank] = mean
-    out[box.top : box.bottom, box.left : box.right] = (
-        filled if np.issubdtype(out.dtype, np.floating) else np.rint(filled)
-    )
     return out
 
 
@@ -286,20 +308,3 @@ def _with_room(box: Box, shape: tuple[int, ...]) -> Box:
     left = 0 if room.left < letter else room.left
     right = shape[1] if shape[1] - room.right < letter else room.right
     return Box(room.top, left, room.bottom, right)
-
-
-def _borders(image: np.ndarray, box: Box) -> Sequence[tuple[np.ndarray, np.ndarray]]:
-    """(border values, distance to it) for each side inside the image; both broadcast to [height, width]."""
-    height, width = box.bottom - box.top, box.right - box.left
-    down, right = np.mgrid[1 : height + 1, 1 : width + 1].astype(np.float64)
-    rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
-    sides = []
-    if box.top > 0:
-        sides.append((image[box.top - 1, columns][None], down))
-    if box.bottom < image.shape[0]:
-        sides.append((image[box.bottom, columns][None], height + 1 - down))
-    if box.left > 0:
-        sides.append((image[rows, box.left - 1][:, None], right))
-    if box.right < image.shape[1]:
-        sides.append((image[rows, box.right][:, None], width + 1 - right))
-    return sides

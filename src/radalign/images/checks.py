@@ -30,7 +30,7 @@ class Check:
         dropped: Reasons of the quality filter; empty when it stays.
         masked: What was masked, as read ("?" where it was not read).
         kept: Safe marks that stay.
-        left: Unsafe marks too large or too near the middle to be masked.
+        left: Unsafe marks that are not masked: too large, too near the middle, or without a word, on tissue.
         residual: Other unsafe marks that were still found afterwards.
         error: Why it could not be read, "" if it could.
     """
@@ -81,7 +81,7 @@ class CheckResult:
         lines += [
             f"{said['with_masked_marks']:6,} have marks that are masked",
             f"{said['with_safe_marks']:6,} have marks that were read as safe and stay",
-            f"{said['with_marks_left']:6,} have marks too large or too near the middle, which stay",
+            f"{said['with_marks_left']:6,} have marks too large, too near the middle or without a word on tissue, which stay",
             f"{said['still_marked']:6,} have marks that were still found after masking",
         ]
         return "\n".join(lines)
@@ -168,7 +168,7 @@ def _say(check: Check, cleaned: Cleaned) -> str:
     if check.kept:
         lines.append(f"kept {' '.join(check.kept)}")
     if check.left:
-        lines.append(f"{check.left} too large to mask")
+        lines.append(f"{check.left} left unmasked")
     if check.residual:
         lines.append(f"{check.residual} still found")
     return "\n".join(lines)

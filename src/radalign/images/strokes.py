@@ -49,6 +49,21 @@ class Box:
         apart = self.bottom <= other.top or other.bottom <= self.top
         return not (apart or self.right <= other.left or other.right <= self.left)
 
+    @property
+    def area(self) -> int:
+        """Its pixels."""
+        return (self.bottom - self.top) * (self.right - self.left)
+
+    def shared(self, other: Box) -> int:
+        """Pixels in both.
+
+        >>> Box(0, 0, 4, 4).shared(Box(3, 2, 9, 9)), Box(0, 0, 4, 4).shared(Box(4, 4, 9, 9))
+        (2, 0)
+        """
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        width = min(self.right, other.right) - max(self.left, other.left)
+        return max(0, height) * max(0, width)
+
     def grown(self, by_px: int, shape: tuple[int, ...]) -> Box:
         """The box with a margin, cut to the image."""
         return Box(max(0, self.top - by_px), max(0, self.left - by_px),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from radalign.images.burned_in import Mark, _Rapid, clean, fill, find_marks, rapid_reader
+from radalign.images.burned_in import Mark, _Rapid, clean, find_marks, rapid_reader
+from radalign.images.fill import fill
 from radalign.images.strokes import Box, find_by_edges
 
 
@@ -85,6 +86,13 @@ def test_a_safe_mark_stays_and_an_unread_one_goes() -> None:
         ("SEMI-ERECT AP", True),
         ("L 1234", False),
         ("R JD", False),
+        ("D", True),
+        ("IZDA", True),
+        ("D I", False),
+        ("G. D", False),
+        ("COUCHÉ", True),
+        ("BIPEDESTACIÓN", True),
+        ("RE", True),
         ("", False),
         ("?", False),
     ],
@@ -115,7 +123,7 @@ def test_a_fill_continues_a_ramp_and_touches_nothing_else() -> None:
     ramp = np.tile(np.arange(20, dtype=np.float32), (20, 1))
     holed = ramp.copy()
     holed[5:10, 5:10] = 99
-    filled = fill(holed, Box(5, 5, 10, 10))
+    filled = fill(holed, [Box(5, 5, 10, 10)])
     assert np.abs(filled - ramp).max() < 1.5
     outside = np.ones(ramp.shape, bool)
     outside[5:10, 5:10] = False
@@ -123,7 +131,7 @@ def test_a_fill_continues_a_ramp_and_touches_nothing_else() -> None:
 
 
 def test_a_fill_of_the_whole_image_does_not_fail() -> None:
-    assert fill(np.full((4, 4), 3, np.uint8), Box(0, 0, 4, 4)).tolist() == [[3] * 4] * 4
+    assert fill(np.full((4, 4), 3, np.uint8), [Box(0, 0, 4, 4)]).tolist() == [[3] * 4] * 4
 
 
 class RemembersItsSwitches:
@@ -174,6 +182,118 @@ def test_it_gives_up_after_the_second_time_and_says_so() -> None:
     cleaned = clean(radiograph(), reader)
     assert cleaned.residual == (again,)
     assert cleaned.masked == (again,)
+
+
+def written_lines(boxes: list[Box], texts: list[str]) -> SimpleNamespace:
+    """A reader that finds these lines as long as they are there, and nothing else."""
+
+    def find(picture: np.ndarray) -> list[Mark]:
+        pairs = zip(boxes, texts, strict=True)
+        return [Mark(b, t) for b, t in pairs if picture[b.top : b.bottom, b.left : b.right].max() > 250]
+
+    return SimpleNamespace(find=find, read=lambda picture: "")
+
+
+def test_lines_that_touch_are_not_continued_from_each_other() -> None:
+    image = np.full((400, 500), 100, np.uint8)
+    boxes = [Box(20, 20, 40, 120), Box(40, 20, 60, 180), Box(60, 20, 80, 140)]
+    for box in boxes:
+        image[box.top : box.bottom, box.left : box.right : 2] = 255  # bright at every border of every box
+    out = fill(image, boxes)
+    assert np.abs(out.astype(int) - 100).max() == 0
+    cleaned = clean(image, written_lines(boxes, ["DOE JANE", "ID 1234567", "1950-01-01"]))
+    assert np.abs(cleaned.image.astype(int) - 100).max() <= 1
+
+
+def test_nothing_is_continued_from_a_mark_that_stays() -> None:
+    image = np.full((60, 60), 100, np.uint8)
+    image[20:30, 40:50] = 255  # a side letter, right beside
+    image[20:30, 20:40] = 200
+    assert fill(image, [Box(20, 20, 30, 40)], avoid=[Box(20, 40, 30, 50)])[20:30, 20:40].max() == 100
+
+
+def test_a_fill_of_one_box_weighs_the_four_borders_by_distance() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (9, 11, 3)).astype(np.float64)
+    box = Box(2, 3, 6, 8)
+    out = fill(image, [box])
+    for y in range(2, 6):
+        for x in range(3, 8):  # the oracle: each border once
+            sides = [(image[1, x], y - 1), (image[6, x], 6 - y), (image[y, 2], x - 2), (image[y, 8], 8 - x)]
+            weights = [1 / distance for _, distance in sides]
+            expected = sum(v * w for (v, _), w in zip(sides, weights, strict=True)) / sum(weights)
+            np.testing.assert_allclose(out[y, x], expected)
+
+
+IMPLANT = Box(200, 40, 240, 80)
+
+
+def with_implant(over: int) -> np.ndarray:
+    image = radiograph() if over else np.zeros((480, 400), np.uint8)
+    image[0, 0] = 255
+    picture = Image.fromarray(image)
+    ImageDraw.Draw(picture).arc([40, 200, 79, 239], 40, 320, fill=255, width=6)
+    return np.asarray(picture)
+
+
+@pytest.mark.parametrize("text", ["", "C", "0."])
+def test_a_shape_on_tissue_without_a_word_is_left_and_reported(text: str) -> None:
+    image = with_implant(over=1)
+    cleaned = clean(image, written_lines([IMPLANT], [text]))
+    assert cleaned.masked == ()
+    assert [mark.box for mark in cleaned.left] == [IMPLANT]
+    assert cleaned.residual == ()
+    assert np.array_equal(cleaned.image, image)
+
+
+def test_the_same_shape_goes_when_it_is_a_word_stands_on_air_or_by_a_name_or_is_not_read() -> None:
+    image = with_implant(over=1)
+    assert clean(image, written_lines([IMPLANT], ["CJ"])).masked
+    assert clean(with_implant(over=0), written_lines([IMPLANT], ["C"])).masked
+    name = Box(200, 90, 240, 200)
+    named = image.copy()
+    named[200:240, 90:200:3] = 255
+    assert len(clean(named, written_lines([IMPLANT, name], ["C", "DOE"])).masked) >= 2
+    assert clean(image, None).masked
+
+
+def test_a_second_look_does_not_take_a_safe_word_away() -> None:
+    image = written(radiograph(), "SUPINE", (20, 20), 24)
+    safe, name = Mark(Box(22, 20, 44, 110), "SUPINE"), Mark(Box(60, 20, 80, 90), "DOE")
+    looks = iter([[safe, name], [Mark(Box(23, 22, 43, 108), "SOPINE")], [Mark(Box(23, 22, 43, 108), "SOPINE")]])
+    reader = SimpleNamespace(find=lambda picture: next(looks), read=lambda picture: "")
+    cleaned = clean(image, reader)
+    assert cleaned.masked == (name,)
+    assert cleaned.kept == (safe,)
+    assert cleaned.residual == ()
+    assert np.array_equal(cleaned.image[22:44, 20:110], image[22:44, 20:110])
+
+
+def test_a_circled_side_letter_is_read_inside_its_circle() -> None:
+    box = Box(20, 20, 60, 62)
+    given = []
+
+    def read(picture: np.ndarray) -> str:
+        given.append(picture.shape)
+        return "L"
+
+    reader = SimpleNamespace(find=lambda picture: [Mark(box, "0")], read=read)
+    image = radiograph()
+    cleaned = clean(image, reader)
+    assert cleaned.masked == ()
+    assert [mark.text for mark in cleaned.kept] == ["L"]
+    assert given[0][0] < 60  # the inside and some room, not the circle
+    reader = SimpleNamespace(find=lambda picture: [Mark(box, "JD")], read=lambda picture: "L")
+    assert clean(image, reader).masked  # two letters are nobody's circle
+
+
+@pytest.mark.skipif(find_spec("rapidocr") is None, reason="RapidOCR is not installed (radalign[ocr]).")
+def test_real_ocr_reads_a_circled_letter() -> None:
+    picture = Image.fromarray(radiograph(0, (512, 512)) // 3)
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse([430, 20, 470, 60], outline=255, width=2)
+    draw.text((450, 40), "L", fill=255, font=ImageFont.load_default(size=30), anchor="mm")
+    cleaned = clean(np.asarray(picture), rapid_reader(), band=0.2)
+    assert cleaned.masked == ()
 
 
 def test_the_reader_can_find_again_after_it_has_read() -> None:
