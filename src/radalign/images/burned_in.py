@@ -176,9 +176,11 @@ def _uncircled(mark: Mark, picture: np.ndarray, reader: Reader) -> Mark:
         down, across = round(rim * height), round(rim * width)
         rows = slice(mark.box.top + down, mark.box.bottom - down)
         inside = picture[rows, mark.box.left + across : mark.box.right - across]
-        text = reader.read(np.pad(inside, max(4, min(inside.shape) // 2), mode="median")) if inside.size else ""
-        if text.strip().upper() in _SIDES:
-            return Mark(mark.box, text.strip())
+        if not inside.size:
+            continue
+        text = reader.read(np.pad(inside, max(4, min(inside.shape) // 2), mode="median")).strip()
+        if text.upper() in _SIDES:
+            return Mark(mark.box, text)
     return mark
 
 

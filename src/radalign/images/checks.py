@@ -81,7 +81,7 @@ class CheckResult:
         lines += [
             f"{said['with_masked_marks']:6,} have marks that are masked",
             f"{said['with_safe_marks']:6,} have marks that were read as safe and stay",
-            f"{said['with_marks_left']:6,} have marks too large, too near the middle or without a word on tissue, which stay",
+            f"{said['with_marks_left']:6,} have marks too large or central, or without a word on tissue",
             f"{said['still_marked']:6,} have marks that were still found after masking",
         ]
         return "\n".join(lines)

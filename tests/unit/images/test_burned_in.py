@@ -259,7 +259,9 @@ def test_the_same_shape_goes_when_it_is_a_word_stands_on_air_or_by_a_name_or_is_
 def test_a_second_look_does_not_take_a_safe_word_away() -> None:
     image = written(radiograph(), "SUPINE", (20, 20), 24)
     safe, name = Mark(Box(22, 20, 44, 110), "SUPINE"), Mark(Box(60, 20, 80, 90), "DOE")
-    looks = iter([[safe, name], [Mark(Box(23, 22, 43, 108), "SOPINE")], [Mark(Box(23, 22, 43, 108), "SOPINE")]])
+    looks = iter(
+        [[safe, name], [Mark(Box(23, 22, 43, 108), "SOPINE")], [Mark(Box(23, 22, 43, 108), "SOPINE")]]
+    )
     reader = SimpleNamespace(find=lambda picture: next(looks), read=lambda picture: "")
     cleaned = clean(image, reader)
     assert cleaned.masked == (name,)
