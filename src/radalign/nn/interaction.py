@@ -152,7 +152,7 @@ class OrthogonalCrossAttention(nn.Module):
             mask: bool [N, A], the tokens to update; None takes all.
 
         Returns:
-            (updated features [N, A, d], mean cos^2 of update and feature, a scalar).
+            (updated features [N, A, d], sum and count of cos^2 of update and feature [2]).
         """
         update = self.update(f, z)
         parallel, novel = split_update(update, f)

@@ -32,7 +32,7 @@ def split_update(update: Tensor, feature: Tensor, eps: float = 1e-6) -> tuple[Te
 
 
 def squared_cosine(update: Tensor, feature: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean of cos^2 between an update and its feature: the orthogonal regularisation.
+    """cos^2 between an update and its feature, added up: the orthogonal regularisation is its mean.
 
     Args:
         update: [..., D].
@@ -40,9 +40,11 @@ def squared_cosine(update: Tensor, feature: Tensor, mask: Tensor | None = None) 
         mask: [...] bool of the tokens to count, or None for all.
 
     Returns:
-        In 0..1; 0 where the update is zero.
+        [2], the sum over tokens and their count, so that several processes can find their common mean.
+
+    >>> squared_cosine(torch.tensor([[0.0, 1.0], [2.0, 0.0]]), torch.tensor([[3.0, 0.0]])).tolist()
+    [1.0, 2.0]
     """
     value = F.cosine_similarity(update, feature.detach(), dim=-1, eps=1e-8).square()
-    if mask is None:
-        return value.mean()
-    return (value * mask).sum() / torch.clamp(mask.sum(), min=1)
+    mask = torch.ones_like(value) if mask is None else mask
+    return torch.stack([(value * mask).sum(dtype=value.dtype), mask.sum(dtype=value.dtype)])

@@ -1,9 +1,11 @@
-"""Embeddings of all processes, with gradient: loss and gradients equal one process with the whole batch.
+"""What processes share, with gradient: loss and gradients equal one process with the whole batch.
 
 Every process computes the full loss over the gathered batch. The backward pass sums what all processes want
 of one process's rows, which is world-size times the wanted gradient, and the data-parallel wrapper's mean
 divides by the world size again. The agreement matrix needs no gathering: the loader of each process knows the
 studies of all, and gives it whole.
+
+Terms over tokens, patches or pairs need no rows of others, only how many there are in all: `mean_of_all`.
 """
 
 from __future__ import annotations
@@ -56,6 +58,52 @@ def gather_embeddings(embeddings: Embeddings) -> Embeddings:
     mask = F.pad(mask, (0, missing))  # [B, N_max]
     gathered_mask = gather(mask.to(torch.uint8)).bool()
     return Embeddings(gather(embeddings.global_), gather(local), gathered_mask)
+
+
+def gather_uneven(rows: Tensor) -> Tensor:
+    """`gather` where every process may have another number of rows (views of its studies, say).
+
+    Args:
+        rows: [N, ...]; N is each process's own.
+
+    Returns:
+        The rows of all processes, in rank order; the input itself when there is one process.
+    """
+    if world_size() == 1:
+        return rows
+    own = len(rows)
+    longest = _longest(own, rows.device)
+    padded = F.pad(rows, (0, 0) * (rows.ndim - 1) + (0, longest - own))
+    there = torch.arange(longest, device=rows.device) < own
+    return gather(padded)[gather(there.to(torch.uint8)).bool()]
+
+
+def mean_of_all(total: Tensor, count: Tensor | int) -> Tensor:
+    """The mean of what all processes hold, from each one's sum and count.
+
+    A mean of the processes' own means would weigh a process with few hidden words like one with many. Here
+    the gradient is that of the own sum times processes over all counted, so that the data-parallel wrapper's
+    mean is the gradient of the whole batch. Without gradient (a validation, which every process does alone)
+    nothing is exchanged.
+
+    Args:
+        total: Sums, of any shape.
+        count: How many were added up in each; the same shape, or a number.
+
+    Returns:
+        The means, the same in every process; 0 where nothing was counted anywhere.
+
+    >>> mean_of_all(torch.tensor(6.0), 4), mean_of_all(torch.tensor(0.0), 0)
+    (tensor(1.5000), tensor(0.))
+    """
+    total = total.to(torch.promote_types(total.dtype, torch.float32))
+    count = torch.as_tensor(count, device=total.device).to(total.dtype).expand(total.shape)
+    if world_size() == 1 or not torch.is_grad_enabled():
+        return total / count.clamp(min=1)
+    whole = torch.stack([total.detach(), count])
+    dist.all_reduce(whole)
+    wanted = total * (world_size() / whole[1].clamp(min=1))
+    return wanted + (whole[0] / whole[1].clamp(min=1) - wanted).detach()
 
 
 def world_size() -> int:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from radalign.objectives.gather import mean_of_all
+
 IGNORE = -100
 
 
@@ -45,14 +47,14 @@ def masked_patch_error(predicted: Tensor, target: Tensor, keep: Tensor) -> Tenso
         keep: [N, K] indices of the patches that were seen.
 
     Returns:
-        Mean over dropped patches; 0 when none was dropped.
+        Mean over the dropped patches of all processes; 0 when none was dropped.
 
     >>> masked_patch_error(torch.zeros(1, 2, 1), torch.tensor([[[1.0], [3.0]]]), torch.tensor([[0]])).item()
     9.0
     """
     dropped = torch.ones(predicted.shape[:2], device=predicted.device).scatter(1, keep, 0.0)  # [N, P]
     error = (predicted.float() - target).square().mean(-1)  # [N, P]
-    return (error * dropped).sum() / dropped.sum().clamp(min=1)
+    return mean_of_all((error * dropped).sum(), dropped.sum())
 
 
 def maskable_words(attention_mask: Tensor) -> Tensor:
@@ -104,7 +106,10 @@ def mask_words(
 
 
 def masked_word_error(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy over the hidden words, in nats: logits [M, C], labels [M]; 0 when none is hidden."""
-    if not len(labels):
-        return logits.sum() * 0.0
-    return F.cross_entropy(logits.float(), labels)
+    """Cross-entropy of the hidden words, in nats: their mean over all processes, 0 when none is hidden.
+
+    Args:
+        logits: [M, C].
+        labels: [M].
+    """
+    return mean_of_all(F.cross_entropy(logits.float(), labels, reduction="sum"), len(labels))

@@ -12,6 +12,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
+from radalign.objectives.gather import mean_of_all
+
 Pairing = Literal["attention", "index"]
 
 
@@ -64,7 +66,7 @@ def local_attraction(
         context = u.masked_fill(~patch_mask[:, None], -1e9).softmax(-1) @ patches  # [B, L, E]
         mask = word_mask & patch_mask.any(1, keepdim=True)
     distance = 1 - F.cosine_similarity(context, words, dim=-1)  # [B, L]
-    return (distance * mask).sum() / mask.sum().clamp(min=1)
+    return mean_of_all((distance * mask).sum(), mask.sum())
 
 
 def variance_hinge(z: Tensor, target: float = 1.0) -> Tensor:

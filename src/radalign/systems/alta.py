@@ -31,7 +31,7 @@ from radalign.nn.fusion import AttentionFusion, mean_over_views, spread_over_slo
 from radalign.nn.heads import ProjectionHead, WordHead
 from radalign.nn.masking import random_keep
 from radalign.objectives.contrastive import global_contrastive
-from radalign.objectives.gather import gather_embeddings
+from radalign.objectives.gather import gather_embeddings, mean_of_all
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
@@ -298,7 +298,7 @@ class ALTA(System):
         study, place = seen.counted.nonzero().unbind(1)  # [N], [N]
         rows = (place == slot) & images.view_mask[study, place]  # [N]
         if not bool(rows.any()):
-            return seen.tokens.sum() * 0.0
+            return mean_of_all(seen.tokens.sum() * 0.0, 0)  # another process may have some
         patch = self.vision.patch_px * self.settings.target_scale
         views = images.images[study[rows], slot]
         return pixel_error(self.decoder, seen.tokens[rows], seen.keep[rows], views, patch)

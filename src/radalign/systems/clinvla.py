@@ -282,7 +282,7 @@ class ClinVLA(System):
         if self.weight("local_attraction"):
             terms["local_attraction"] = local_attraction(*local, self.settings.local_pairing)
         if self.weight("variance"):
-            terms["variance"] = variance_hinge(z_img) + variance_hinge(z_txt)
+            terms["variance"] = variance_hinge(gather(z_img)) + variance_hinge(gather(z_txt))
         if self.reconstruction_head is not None:
             views = batch.images.images[batch.images.view_mask]  # [N, H, W]
             seen = mean_over_views(tokens[:, 0], batch.images.view_mask)  # [B, D]

@@ -32,7 +32,7 @@ from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.nn.fusion import spread_over_slots
 from radalign.nn.linear import Linear
 from radalign.nn.query_decoder import QueryDecoder
-from radalign.objectives.gather import gather
+from radalign.objectives.gather import gather, mean_of_all
 from radalign.reports.lexicon import default_lexicon
 from radalign.systems.base import Settings, System
 from radalign.systems.read_texts import NOT_SAID, ReadTexts, asserted_by, need_read
@@ -165,9 +165,8 @@ class MedKLIP(System):
         known = target != IGNORED
         if self.training:
             self._learn_usual(gather(self._margins(answers).detach()), gather(target))
-        if not bool(known.any()):
-            return {"existence": answers.sum() * 0.0}
-        return {"existence": F.cross_entropy(answers[known], target[known])}
+        error = F.cross_entropy(answers[known], target[known], reduction="sum")
+        return {"existence": mean_of_all(error, known.sum())}
 
     @torch.no_grad()
     def _learn_usual(self, margins: Tensor, target: Tensor) -> None:

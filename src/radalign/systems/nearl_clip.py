@@ -28,11 +28,12 @@ from radalign.nn.interaction import OrthogonalCrossAttention, Orthogonality, USE
 from radalign.nn.packing import Packed
 from radalign.nn.text import last_tokens
 from radalign.objectives.contrastive import global_contrastive
-from radalign.objectives.gather import gather
+from radalign.objectives.gather import gather, gather_uneven, mean_of_all
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings
 from radalign.systems.classifier import Classifier, cosine_logits, targets_of
 from radalign.systems.frozen_space import LabelMaps, has_joint_space, joint_width, text_pool_of
+from radalign.systems.prototypes import learn_prototypes
 from radalign.systems.recipe import Recipe, RecipeError
 from radalign.systems.warm_start import WarmMaps
 
@@ -48,7 +49,8 @@ class NEARLSettings(Settings):
     classes: tuple[str, ...] = Field(CHEST_FINDINGS, min_length=1, description="Class set of the prompts.")
     template: str = Field("a photo of a {}.", description="Prompt of a class; {} is its name.")
     interaction: Literal["prototype", "instance", "batch"] = Field(
-        "prototype", description="What the texts see: running means, each image (exact, slow), or the batch."
+        "prototype",
+        description="Texts see running means, each image (exact, slow), or all processes' batch.",
     )
     evaluation: Literal["same", "prototype", "instance"] = Field(
         "same", description="What the texts see in evaluation; `same` as in training."
@@ -274,7 +276,10 @@ class NEARLCLIP(Classifier):
         return packed.replace(tokens.flatten(0, 1)), z, [term]
 
     def _lockstep(self, images: ImageBatch) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Both towers level by level, the texts seeing each image (R = N * C) or the batch (R = C)."""
+        """Both towers level by level, the texts seeing each image (R = N * C) or the batch (R = C).
+
+        In training, the batch is that of all processes; in evaluation each process has its own.
+        """
         instance = self.interaction == "instance"
         prompts, view_mask = self.class_prompts(), images.view_mask
         vision = self.vision.embed(images.images[view_mask][:, None])
@@ -291,7 +296,8 @@ class NEARLCLIP(Classifier):
             cls = vision.unpack()[:, 0]  # [N, D_v]
             while done <= _matching(k, self.levels_v, self.levels_t):
                 text = text.replace(self.text.transformer.blocks[done](text.tokens, text.layout))
-                visual = cls[:, None].repeat_interleave(c, 0) if instance else cls.expand(c, -1, -1)
+                everyone = gather_uneven(cls) if self.training and not instance else cls
+                visual = cls[:, None].repeat_interleave(c, 0) if instance else everyone.expand(c, -1, -1)
                 text, z_t, term = self._adapt_text(text, mask, z_t, done, visual)
                 terms, done = terms + term, done + 1
             ends = self._end(text.unpack(), mask)  # [R, D_t]
@@ -359,30 +365,16 @@ class NEARLCLIP(Classifier):
             losses["global_contrastive"] = self._pairs(z_img, z_rep, batch.same)
             terms = terms + more
         if self.weight("orthogonality") and self.settings.orthogonality in ("soft", "both"):
-            losses["orthogonality"] = torch.stack(terms).mean() if terms else logits.sum() * 0.0
-        self._learn_prototypes(seen)
+            sums = torch.stack(terms).unbind(1) if terms else (logits.sum() * 0.0, logits.new_ones(()))
+            losses["orthogonality"] = mean_of_all(*sums).mean()
+        if self.training:
+            decay = self.settings.prototype_decay
+            learn_prototypes(self.prototypes, self.prototypes_seen, seen, decay)
         return losses
 
     def _pairs(self, z_img: Tensor, z_rep: Tensor, same: Tensor | None) -> Tensor:
         one, two = gather(F.normalize(z_img.float(), dim=-1)), gather(F.normalize(z_rep.float(), dim=-1))
         return global_contrastive(one, two, self.log_scale, same)
-
-    @torch.no_grad()
-    def _learn_prototypes(self, seen: Tensor) -> None:
-        """Move the nearest prototype of each image towards it: seen [K_v, N, D_v]."""
-        if not self.training:
-            return
-        seen = seen.detach().float()
-        count = self.prototypes.shape[1]
-        if not bool(self.prototypes_seen):
-            first = torch.arange(count, device=seen.device) % seen.shape[1]
-            self.prototypes.copy_(seen[:, first])
-            self.prototypes_seen.fill_(True)
-        last = F.normalize(self.prototypes[-1], dim=-1)
-        nearest = (F.normalize(seen[-1], dim=-1) @ last.T).argmax(1)  # [N]
-        for p in sorted(set(nearest.tolist())):
-            mean = seen[:, nearest == p].mean(1)  # [K_v, D_v]
-            self.prototypes[:, p].lerp_(mean, 1 - self.settings.prototype_decay)
 
     def after_step(self) -> None:
         """Keep the scale between 1 and 100."""
