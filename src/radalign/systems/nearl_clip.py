@@ -349,8 +349,9 @@ class NEARLCLIP(Classifier):
 
     def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:
         """The recipe's terms: classes of labelled images, and/or pairs of studies and reports."""
+        prototypes = self.prototypes.clone()  # the buffer moves below, before the backward pass reads it
         if self.settings.interaction == "prototype":
-            z_txt, ends, terms = self._read(self.class_prompts(), self.prototypes)
+            z_txt, ends, terms = self._read(self.class_prompts(), prototypes)
             z_img, seen, more = self._look(batch.images, ends)
             logits, terms = cosine_logits(self.log_scale.exp(), z_img, z_txt), terms + more
         else:
@@ -361,7 +362,7 @@ class NEARLCLIP(Classifier):
         if self.weight("global_contrastive"):
             if self.settings.interaction != "prototype":
                 raise RecipeError("global_contrastive needs model.interaction = 'prototype'; set it.")
-            z_rep, _, more = self._read(batch.texts, self.prototypes)
+            z_rep, _, more = self._read(batch.texts, prototypes)
             losses["global_contrastive"] = self._pairs(z_img, z_rep, batch.same)
             terms = terms + more
         if self.weight("orthogonality") and self.settings.orthogonality in ("soft", "both"):

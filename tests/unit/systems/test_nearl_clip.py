@@ -216,6 +216,18 @@ def test_training_classes_lowers_their_loss_and_moves_the_prototypes(orthogonali
     assert not torch.equal(system.prototypes, before)
 
 
+def test_one_class_and_one_report_train():
+    system = shaken('model.classes=["pneumonia"]').train()
+    one = StudyBatch(images(2), system.tokenize(["x", "y"]), labels=torch.ones(2, 1, dtype=torch.int8))
+    for _ in range(2):  # prototypes begin in the first step and move in the second
+        system.total(system.objectives(one)).backward()
+    system = create("nearl-align", [*CLIP[:3], "data.slots=['current_frontal']"]).train()
+    one = StudyBatch(images(1), system.tokenize(["x"]))
+    for _ in range(2):
+        system.total(system.objectives(one)).backward()
+    assert torch.isfinite(system.vision_oca[0].out.weight.grad).all()
+
+
 def test_a_study_with_two_classes_is_refused():
     system = create("nearl-clip", CLIP).train()
     batch = labelled(system)
