@@ -15,14 +15,29 @@ from radalign.objectives.gather import mean_of_all
 IGNORE = -100
 
 
-def patch_targets(images: Tensor, patch_px: int, normalise: bool = True, channels: int = 3) -> Tensor:
+EPS = 1e-6  # on the encoder's scale, added to the variance of a patch
+
+
+def patch_targets(
+    images: Tensor,
+    patch_px: int,
+    normalise: bool = True,
+    channels: int = 3,
+    mean: float = 0.0,
+    std: float = 1.0,
+) -> Tensor:
     """Cut images into flat patches, each normalised by its own mean and deviation.
 
+    As published, a patch is measured after the encoder's normalisation and over all its channels, which
+    matters where it is nearly flat.
+
     Args:
-        images: [N, H, W] grey, H and W multiples of `patch_px`.
+        images: [N, H, W] grey, uint8 (0..255) or float (0..1); H and W multiples of `patch_px`.
         patch_px: Side of a target patch (twice the encoder's for a 2x target).
         normalise: Whether each patch gets zero mean and unit variance.
         channels: The grey value is repeated so often, as in checkpoints trained on RGB.
+        mean: The encoder's, for images in 0..1.
+        std: The encoder's.
 
     Returns:
         [N, P, patch_px * patch_px * channels], channel last within a pixel, rows of patches first.
@@ -31,10 +46,15 @@ def patch_targets(images: Tensor, patch_px: int, normalise: bool = True, channel
     [0.0, 1.0, 2.0, 3.0]
     """
     n, height, width = images.shape
-    cut = images.float().view(n, height // patch_px, patch_px, width // patch_px, patch_px)
+    grey = (images.float() / (1 if images.is_floating_point() else 255) - mean) / std
+    cut = grey.view(n, height // patch_px, patch_px, width // patch_px, patch_px)
     cut = cut.permute(0, 1, 3, 2, 4).flatten(1, 2).flatten(2)  # [N, h, p, w, p] -> [N, P, p * p]
     if normalise:
-        cut = (cut - cut.mean(-1, keepdim=True)) / (cut.var(-1, keepdim=True) + 1e-6).sqrt()
+        values = patch_px**2 * channels
+        centred = cut - cut.mean(-1, keepdim=True)
+        # the unbiased variance of the repeated values: their squares over their number less one
+        variance = centred.square().sum(-1, keepdim=True) * channels / max(1, values - 1)
+        cut = centred / (variance + EPS).sqrt()
     return cut.repeat_interleave(channels, -1)  # [N, P, p * p * C]
 
 

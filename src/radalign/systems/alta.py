@@ -301,7 +301,7 @@ class ALTA(System):
             return mean_of_all(seen.tokens.sum() * 0.0, 0)  # another process may have some
         patch = self.vision.patch_px * self.settings.target_scale
         views = images.images[study[rows], slot]
-        return pixel_error(self.decoder, seen.tokens[rows], seen.keep[rows], views, patch)
+        return pixel_error(self.decoder, seen.tokens[rows], seen.keep[rows], views, patch, self.vision)
 
     def after_step(self) -> None:
         """Keep every scale between 1 and 100."""

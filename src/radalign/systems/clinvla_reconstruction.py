@@ -69,7 +69,8 @@ class ClinVLAReconstruction(nn.Module):
         terms: dict[str, Tensor] = {}
         if self.decoder is not None:
             plain = undone(tokens, system.vision.embedding_adapter)
-            terms["image_reconstruction"] = pixel_error(self.decoder, plain, keep, views, self.target_px)
+            error = pixel_error(self.decoder, plain, keep, views, self.target_px, system.vision)
+            terms["image_reconstruction"] = error
         if self.word_head is not None and self.image_to_text is not None:
             s = self.settings
             ids, labels = hide_words(system, texts, s.word_mask, s.word_replace)

@@ -31,6 +31,7 @@ from radalign.systems.base import Settings
 from radalign.systems.recipe import RecipeError
 
 if TYPE_CHECKING:
+    from radalign.nn.vision import VisionEncoder
     from radalign.systems.base import System
 
 
@@ -101,7 +102,9 @@ def shrink(views: Tensor, size_px: int) -> Tensor:
     return small / 255 if views.dtype == torch.uint8 else small
 
 
-def pixel_error(decoder: ImageDecoder, tokens: Tensor, keep: Tensor, views: Tensor, patch_px: int) -> Tensor:
+def pixel_error(
+    decoder: ImageDecoder, tokens: Tensor, keep: Tensor, views: Tensor, patch_px: int, vision: VisionEncoder
+) -> Tensor:
     """Mean squared error on the dropped patches, each target patch normalised by itself.
 
     Args:
@@ -110,5 +113,8 @@ def pixel_error(decoder: ImageDecoder, tokens: Tensor, keep: Tensor, views: Tens
         keep: [N, K], the patches that it saw.
         views: [N, H, W] at the targets' size.
         patch_px: Side of a target patch.
+        vision: Its normalisation is the targets' scale; the views are grey, so its channels share their mean.
     """
-    return masked_patch_error(decoder(tokens, keep), patch_targets(views, patch_px), keep)
+    mean, std = sum(vision.mean) / len(vision.mean), sum(vision.std) / len(vision.std)
+    target = patch_targets(views, patch_px, mean=mean, std=std)
+    return masked_patch_error(decoder(tokens, keep), target, keep)

@@ -108,7 +108,7 @@ class MRM(System):
         tokens = self.vision(small[:, None], keep)  # [N, 1 + K, D]
         terms: dict[str, Tensor] = {}
         if self.weight("image_reconstruction"):
-            error = pixel_error(self.decoder, tokens, keep, views, self.target_px)
+            error = pixel_error(self.decoder, tokens, keep, views, self.target_px, self.vision)
             terms["image_reconstruction"] = error
         if self.weight("masked_language"):
             seen = mean_over_views(tokens[:, 1:].mean(1), present)  # [B, D]
