@@ -35,6 +35,7 @@ from radalign.objectives.gather import gather_embeddings, mean_of_all
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
+from radalign.systems.contradictions import need_targets
 from radalign.systems.groups import decayed_and_plain
 from radalign.systems.masked_record import (
     HiddenWords,
@@ -113,6 +114,8 @@ class ALTA(System):
         self.image_to_text = nn.Linear(d_img, d_txt)
         self.word_head = WordHead(d_txt, self.text.config.vocabulary)
         patch = self.vision.patch_px * s.target_scale
+        if self.weight("image_reconstruction"):
+            need_targets(recipe.data.slots, s.mask_ratio, "current_frontal")
         self.decoder = ImageDecoder(d_img, self.grid, patch, s.decoder_depth, s.decoder_heads)
         self.begun_with = self._begin_with_published(recipe)
         self.maps_head = WarmMaps(self, len(recipe.data.slots)) if s.warm_start == "cca" else None

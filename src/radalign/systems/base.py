@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.study import Manifest, Study
+from radalign.systems.contradictions import need_objective
 from radalign.systems.recipe import Recipe, RecipeError, explain, load_recipe
 from radalign.weights.hub import load_text, load_vision
 
@@ -142,8 +143,14 @@ class System(nn.Module):
         return next(self.parameters()).device
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """Weighted sum of the terms, by the recipe's weights."""
-        weighted = [self.recipe.objectives[name] * term for name, term in terms.items()]
+        """Weighted sum of the terms, by the recipe's weights.
+
+        Raises:
+            RecipeError: If there is no term.
+        """
+        weighted = [self.weight(name) * term for name, term in terms.items()]
+        if not weighted:
+            need_objective(True, {}, self.objective_names)
         return torch.stack(weighted).sum()
 
     def weight(self, objective: str) -> float:

@@ -38,8 +38,9 @@ from radalign.reports.truncate import truncate
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
 from radalign.systems.clinvla_reconstruction import ClinVLAReconstruction
+from radalign.systems.contradictions import need_downstream_adapters, need_targets
 from radalign.systems.masked_record import MaskedRecordSettings, shrink
-from radalign.systems.recipe import Recipe, RecipeError
+from radalign.systems.recipe import Recipe
 from radalign.systems.warm_start import ImageFeatures, TextFeatures, WarmMaps
 
 LOG_SCALE_MOST = math.log(100)
@@ -124,6 +125,7 @@ class ClinVLA(System):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(_with_priors(recipe))
         s, slots = self.settings, self.recipe.data.slots
+        need_downstream_adapters(s)
         for encoder in (self.vision, self.text):
             encoder.embedding_adapter = (
                 InvertibleAdapter(encoder.width, s.adapter_init) if s.invertible else None
@@ -155,10 +157,8 @@ class ClinVLA(System):
         """The head of masked modelling, when an objective asks for it (I4)."""
         if not self.weight("image_reconstruction") and not self.weight("masked_language"):
             return None
-        if self.weight("image_reconstruction") and not self.settings.mask_ratio:
-            raise RecipeError(
-                "objectives.image_reconstruction rebuilds dropped patches; set model.mask_ratio above 0."
-            )
+        if self.weight("image_reconstruction"):
+            need_targets(self.recipe.data.slots, self.settings.mask_ratio)
         return ClinVLAReconstruction(self, self.settings, self.encoder_px() // self.vision.patch_px)
 
     def _choose_what_trains(self) -> None:

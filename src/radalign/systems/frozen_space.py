@@ -27,6 +27,8 @@ from radalign.nn.maps import SlotMap, UnitMap
 from radalign.nn.text import TextEncoder, last_tokens
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
+from radalign.systems.contradictions import Template
+from radalign.systems.recipe import RecipeError
 from radalign.systems.warm_start import pooled_texts, pooled_views
 
 
@@ -34,7 +36,7 @@ class FrozenSpaceSettings(Settings):
     """What the `[model]` sections of the classifiers in this space share."""
 
     classes: tuple[str, ...] = Field((), description="Class set; filled from data.labels or the manifest.")
-    template: str = Field("a photo of a {}.", description="Prompt of a class; {} is its name.")
+    template: Template = Field("a photo of a {}.", description="Prompt of a class; {} is its name.")
     scale: float = Field(
         0.0, ge=0, description="Inverse temperature of the sentences; 0 = CLIP's 100, or 1 / 0.07 on a map."
     )
@@ -49,9 +51,20 @@ def has_joint_space(system: System) -> bool:
 
 
 def joint_width(system: System) -> int:
-    """E of the published joint space, 0 where there is none."""
-    projection = system.vision.projection
-    return 0 if projection is None or system.text.projection is None else int(projection.out_features)
+    """E of the published joint space, 0 where there is none.
+
+    Raises:
+        RecipeError: If the two projections do not end in one space.
+    """
+    image, text = system.vision.projection, system.text.projection
+    if image is None or text is None:
+        return 0
+    if image.out_features != text.out_features:
+        raise RecipeError(
+            f"The vision encoder projects to {image.out_features} numbers and the text encoder to "
+            f"{text.out_features}: they were not trained together; name two encoders of one CLIP."
+        )
+    return int(image.out_features)
 
 
 def text_pool_of(text: TextEncoder) -> Literal["last", "cls", "mean"]:

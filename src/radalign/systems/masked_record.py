@@ -28,6 +28,7 @@ from radalign.objectives.masked import (
     patch_targets,
 )
 from radalign.systems.base import Settings
+from radalign.systems.contradictions import WordShares
 from radalign.systems.recipe import RecipeError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class MaskedRecordSettings(Settings):
     """The part of a `[model]` section that masked record modelling needs."""
 
     word_mask: float = Field(0.5, ge=0, lt=1, description="Share of words hidden for the word objective.")
-    word_replace: tuple[float, float, float] = Field(
+    word_replace: WordShares = Field(
         (1.0, 0.0, 0.0), description="Hidden words become [MASK], a random word, or stay (A9)."
     )
     target_scale: int = Field(2, ge=1, description="Pixels per side of a target, against the input's.")

@@ -1,10 +1,8 @@
 """NEARL-CLIP: USEformer queries and orthogonal cross-attention adapters between two frozen towers.
 
-    class prompts ─ text tower ── OCA <── queries <── own tokens + visual prototypes (running means, frozen
-    at evaluation)
+    class prompts ─ text tower ── OCA <── queries <── own tokens + visual prototypes (running means)
                         │ end tokens of every level, cached per class set
-    images ───── vision tower ─── OCA <── queries <── own tokens + the class prompts' end tokens ── CLS ─
-    logits
+    images ───── vision tower ─── OCA <── queries <── own tokens + the class prompts' end tokens
 
 References: arXiv:2508.04101 (no code was published; this is a reconstruction that meets its two parameter
 budgets). An image's logits depend on the image, the class set and the prototypes only: never on the batch it
@@ -32,6 +30,7 @@ from radalign.objectives.gather import gather, gather_uneven, mean_of_all
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings
 from radalign.systems.classifier import Classifier, cosine_logits, targets_of
+from radalign.systems.contradictions import Template, interacts
 from radalign.systems.frozen_space import LabelMaps, has_joint_space, joint_width, text_pool_of
 from radalign.systems.prototypes import learn_prototypes
 from radalign.systems.recipe import Recipe, RecipeError
@@ -47,7 +46,7 @@ class NEARLSettings(Settings):
     """NEARL-CLIP's `[model]` section."""
 
     classes: tuple[str, ...] = Field(CHEST_FINDINGS, min_length=1, description="Class set of the prompts.")
-    template: str = Field("a photo of a {}.", description="Prompt of a class; {} is its name.")
+    template: Template = Field("a photo of a {}.", description="Prompt of a class; {} is its name.")
     interaction: Literal["prototype", "instance", "batch"] = Field(
         "prototype",
         description="Texts see running means, each image (exact, slow), or all processes' batch.",
@@ -101,7 +100,7 @@ class NEARLCLIP(Classifier):
         self.useformer = USEformer(
             d_v, d_t, self.levels_v if s.level_embedding else 0,
             s.query_width, s.queries, s.inner_width, s.inner_heads, s.hidden_width, s.useformer_bias,
-            s.useformer,
+            s.useformer and (s.vision_adapters or s.text_adapters),
         )  # fmt: skip
         self.vision_oca = self._adapters(self.levels_v if s.vision_adapters else 0, d_v, s.vision_rank)
         self.text_oca = self._adapters(self.levels_t if s.text_adapters else 0, d_t, s.text_rank)
@@ -113,6 +112,7 @@ class NEARLCLIP(Classifier):
         self.maps_head: WarmMaps | LabelMaps | None = None
         if not has_joint_space(self):
             self._add_heads(len(recipe.data.slots))
+        self.useformer.queries.requires_grad_(interacts(s, self.image_head is not None))
         self.allow_transductive = s.allow_transductive
         self._cached: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
         self.set_classes(s.classes)

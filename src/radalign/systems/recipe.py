@@ -9,13 +9,14 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from radalign.data.settings import DataSettings, TrainSettings
 
 Table = dict[str, Any]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class RecipeError(ValueError):
@@ -53,7 +54,7 @@ class Recipe(BaseModel):
     description: str = ""
     backbones: Backbones
     model: Table = Field(default_factory=dict)
-    objectives: dict[str, float] = Field(default_factory=dict)
+    objectives: dict[str, Weight] = Field(default_factory=dict)
     data: DataSettings = Field(default_factory=DataSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from radalign.objectives.collapse import CollapseError
 from radalign.study import Manifest
+from radalign.systems.contradictions import need_objective
 from radalign.systems.start_from import start_from
 from radalign.train.bar import Bar
 from radalign.train.device import Processes
@@ -60,11 +61,14 @@ def train(
         The result, as also written to `run.json`.
 
     Raises:
+        RecipeError: If no objective has a weight.
         SystemFolderError: If `start` does not fit.
         TrainError: If nothing trains, a loss is not finite, or a resumed run does not fit.
         CollapseError: If the embeddings collapse and `fail_on_collapse` is set.
     """
     out = Path(out)
+    trains = any(p.requires_grad for p in system.parameters())
+    need_objective(trains, system.recipe.objectives, getattr(system, "objective_names", ()))
     need_known(system.recipe.train.select, system)
     if fail_on_collapse and not getattr(system, "aligns", True):
         raise TrainError("This system aligns nothing, so nothing can collapse; leave --fail-on-collapse out.")

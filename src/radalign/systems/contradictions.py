@@ -1,0 +1,126 @@
+"""Recipes whose settings exclude each other: each is refused in one sentence before an image is read.
+
+A setting's own limits are in its section; here is what only several settings together show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from string import Formatter
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+from radalign.systems.recipe import RecipeError
+
+
+def checked_template(template: str) -> str:
+    """A prompt with exactly one place for the class, `{}`.
+
+    Raises:
+        ValueError: If there is another place, none, or several.
+
+    >>> checked_template("a photo of a {}.")
+    'a photo of a {}.'
+    """
+    try:
+        places = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+    except ValueError:
+        places = []
+    if places != [""]:
+        raise ValueError(
+            f"{template!r} must name the class once, as {{}}; write it like 'a photo of a {{}}.'"
+        )
+    return template
+
+
+Template = Annotated[str, AfterValidator(checked_template)]
+
+
+def checked_shares(shares: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Three shares of one whole.
+
+    Raises:
+        ValueError: If one is negative or their sum is not 1.
+
+    >>> checked_shares((0.8, 0.1, 0.1))
+    (0.8, 0.1, 0.1)
+    """
+    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"three shares of one whole must be 0 or more and add up to 1; got {list(shares)}")
+    return shares
+
+
+WordShares = Annotated[tuple[float, float, float], AfterValidator(checked_shares)]
+
+
+def need_objective(trains: bool, weights: Mapping[str, float], names: Sequence[str]) -> None:
+    """Refuse to train what no loss reaches.
+
+    Args:
+        trains: Whether the system has a trainable parameter.
+        weights: The recipe's objectives.
+        names: The objectives that the system has.
+
+    Raises:
+        RecipeError: If every weight is 0.
+    """
+    if trains and not any(weights.values()):
+        known = ", ".join(names)
+        raise RecipeError(f"No objective has a weight above 0, so nothing could train; set one of {known}.")
+
+
+def need_targets(slots: Sequence[str], mask_ratio: float, slot: str = "") -> None:
+    """Refuse pixels to rebuild that are not there.
+
+    Args:
+        slots: The recipe's.
+        mask_ratio: Share of patches dropped.
+        slot: The one that is rebuilt; "" for all.
+
+    Raises:
+        RecipeError: If no patch is dropped, or the slot is no input.
+    """
+    if not mask_ratio:
+        raise RecipeError(
+            "objectives.image_reconstruction rebuilds dropped patches; set model.mask_ratio above 0."
+        )
+    if slot and slot not in slots:
+        raise RecipeError(
+            f"objectives.image_reconstruction rebuilds {slot}, which is not in data.slots; "
+            "add it, or set objectives.image_reconstruction=0."
+        )
+
+
+def need_downstream_adapters(settings: Any) -> None:
+    """Refuse ClinVLA's second stage without the task adapters that it trains (R17).
+
+    Raises:
+        RecipeError: If there are none, or the backbones are to train too.
+    """
+    if settings.stage != "downstream":
+        return
+    if not settings.task or not settings.adapter_hidden:
+        raise RecipeError(
+            'model.stage = "downstream" trains task adapters; set model.task=true and model.adapter_hidden '
+            "above 0."
+        )
+    if settings.train_backbones:
+        raise RecipeError(
+            'model.stage = "downstream" freezes all but task adapters; set model.train_backbones=false.'
+        )
+
+
+def interacts(settings: Any, has_heads: bool) -> bool:
+    """Whether a tower of NEARL-CLIP has adapters, which alone read the queries.
+
+    Raises:
+        RecipeError: If none has and there are no heads either: nothing would train.
+    """
+    found = bool(settings.vision_adapters or settings.text_adapters)
+    if not found and not has_heads:
+        raise RecipeError(
+            "Without adapters nothing trains on encoders that share a space; set model.vision_adapters "
+            "or model.text_adapters to true."
+        )
+    return found
