@@ -154,3 +154,12 @@ def test_an_adapter_too_few_is_no_alta(tmp_path):
     lost = json.loads(failed.stdout)["missing"]
     assert lost == ["vision.transformer.blocks.0.attention_adapter.bottleneck.up.weight"]
     assert [path.name for path in tmp_path.iterdir()] == ["ALTA.pth"]
+
+
+def test_heads_that_a_checkpoint_does_not_tell_are_asked_for(tmp_path):
+    checkpoint = GOLDEN / "alta_small" / "checkpoint.safetensors"
+    if not checkpoint.is_file():
+        pytest.skip(f"The golden checkpoint is not here ({checkpoint}); set RADALIGN_GOLDEN to its folder.")
+    found = CliRunner().invoke(app, ["import", "alta", str(checkpoint), "--out", str(tmp_path / "out")])
+    assert "give --config with a JSON file that says text_heads" in str(found.exception)
+    assert not (tmp_path / "out").exists()

@@ -25,7 +25,7 @@ from radalign.weights.fill import fill
 from radalign.weights.hub import three
 from radalign.weights.importing import KINDS, Imported, import_encoder
 from radalign.weights.names import Account, CheckpointError, NotCoveredError
-from radalign.weights.settings import check_keys, check_sizes
+from radalign.weights.settings import check_keys, check_sizes, need_heads
 from radalign.weights.source import Source, read_source
 from radalign.weights.tokenizer import NO_TOKENIZER, read_tokenizer
 from radalign.weights.write import copy_tokenizer, new_folder, write_text, write_vision
@@ -66,6 +66,7 @@ def import_alta(path: Path, out: Path, config: Path | None = None, tokenizer: Pa
     tensors = alta.tensors(source.tensors)
     sizes = alta.sizes(source.tensors, source.settings)
     check_sizes(source.settings, alta.sizes_by_key(sizes))
+    _need_heads(source, sizes)
     with new_folder(out) as partial:
         encoders = _write_encoders(source, sizes, partial, tokenizer or source.folder)
         system = build(_recipe(source, sizes, partial))
@@ -111,6 +112,16 @@ def _write_encoders(
     )
 
 
+def _need_heads(source: Source, sizes: Mapping[str, Any]) -> None:
+    for tower in ("vision", "text"):
+        need_heads(sizes[tower]["width"], int(sizes[tower]["heads"]), f"{tower}_heads")
+    need_heads(sizes["vision"]["width"], _decoder_heads(source), "decoder_heads")
+
+
+def _decoder_heads(source: Source) -> int:
+    return int(source.settings.get("decoder_heads", 6))
+
+
 def _blocks(table: Mapping[str, Any], **more: Any) -> TransformerConfig:
     keys = ("width", "depth", "heads", "mlp_width", "norm_eps")
     return TransformerConfig(**{key: table[key] for key in keys} | more)
@@ -126,14 +137,17 @@ def _recipe(source: Source, sizes: Mapping[str, Any], folder: Path) -> Recipe:
     model = {
         "text_pool": "cls", "inference_views": "frontal", "official_missing": True,
         "adapter_ratio": sizes["adapter_ratio"], "embedding_width": sizes["embedding_width"],
-        "decoder_depth": sizes["decoder_depth"] or 4, "decoder_heads": int(said.get("decoder_heads", 6)),
+        "decoder_depth": sizes["decoder_depth"] or 4, "decoder_heads": _decoder_heads(source),
         "mask_ratio": float(said.get("mask_ratio", 0.75)),
         "freeze_decoder": sizes["decoder_depth"] > 0,
     }  # fmt: skip
-    data = paper.data.model_copy(update={"size_px": 2 * sizes["image_px"]})
+    # A checkpoint that was made without dropping patches has nothing to rebuild.
+    rebuilds = bool(model["mask_ratio"])
+    objectives = dict(paper.objectives) if rebuilds else paper.objectives | {"image_reconstruction": 0.0}
+    data = paper.data.model_copy(update={"size_px": sizes["image_px"] * (2 if rebuilds else 1)})
     update = {
         "name": "alta-released", "description": "ALTA with its released weights.",
-        "backbones": backbones, "model": model, "data": data,
+        "backbones": backbones, "model": model, "objectives": objectives, "data": data,
     }  # fmt: skip
     return paper.model_copy(update=update)
 

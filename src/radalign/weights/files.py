@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
+import pickletools
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,12 @@ from torch import Tensor
 from radalign.weights.names import CheckpointError
 
 _WRAPPER = "module."  # what a data-parallel wrapper puts before every name
+# What torch's reader raises for bytes that are no checkpoint depends on where it stumbles.
+_BROKEN = (
+    SafetensorError, RuntimeError, EOFError, OSError, KeyError, IndexError, ValueError, AttributeError,
+    TypeError,
+)  # fmt: skip
+_CODE = frozenset({"GLOBAL", "STACK_GLOBAL", "INST"})
 _SINGLE = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -69,7 +78,14 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"There is no file {path}; check the path.")
     try:
         loaded = load_file(path) if path.suffix == ".safetensors" else _torch_load(path)
-    except (SafetensorError, RuntimeError, EOFError, OSError) as error:
+    except CheckpointError:
+        raise
+    except _BROKEN as error:
+        if path.suffix != ".safetensors" and _names_code(path):
+            raise CheckpointError(
+                f"{path.name} is a pickle that asks for code, and radalign runs no code from a checkpoint; "
+                "convert it to safetensors."
+            ) from error
         raise CheckpointError(f"{path.name} is cut short or not a checkpoint; download it again.") from error
     while not any(isinstance(value, Tensor) for value in loaded.values()):
         inner = next((loaded[key] for key in ("model", "state_dict", "teacher") if key in loaded), None)
@@ -83,7 +99,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 def _torch_load(path: Path) -> dict[str, Any]:
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # a script's options: plain values
+        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
+            warnings.simplefilter("ignore")  # of unusual pickles, which are refused in words below
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if not any(word in str(error) for word in ("global", "GLOBAL")):
@@ -95,3 +112,10 @@ def _torch_load(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise CheckpointError(f"{path.name} is not a table of tensors; give a checkpoint of an encoder.")
     return loaded
+
+
+def _names_code(path: Path) -> bool:
+    """Whether a plain pickle asks for a function or class; its instructions are read, never followed."""
+    with path.open("rb") as file, suppress(ValueError, UnicodeDecodeError, EOFError):
+        return any(code.name in _CODE for code, _, _ in pickletools.genops(file))
+    return False

@@ -62,3 +62,18 @@ def check_sizes(settings: Mapping[str, Any], found: Mapping[str, float]) -> None
                 f"The configuration says {key}={settings[key]}, but the checkpoint's shapes say {size:g}; "
                 "give the configuration that belongs to the checkpoint."
             )
+
+
+def need_heads(width: int, heads: int, key: str) -> None:
+    """Refuse a number of attention heads that a checkpoint's width does not allow.
+
+    Raises:
+        CheckpointError: Shapes do not tell the heads, so that the configuration must.
+
+    >>> need_heads(768, 12, "vision_heads")
+    """
+    if heads < 1 or width % heads:
+        raise CheckpointError(
+            f"A width of {width} does not divide into {heads} heads, and a checkpoint does not tell how many "
+            f"there are; give --config with a JSON file that says {key}."
+        )

@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 
 import pytest
 import torch
@@ -51,6 +52,24 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="runs no code from a checkpoint; convert it to safetensors"):
         read_checkpoint(tmp_path / "x.pth")
     assert not (tmp_path / "ran_code").exists()
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_plain_pickle_with_code_is_refused_for_that_and_not_run(tmp_path, monkeypatch, protocol):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.pth").write_bytes(pickle.dumps(Malice(), protocol))
+    with pytest.raises(CheckpointError, match="runs no code from a checkpoint; convert it to safetensors"):
+        read_checkpoint(tmp_path / "x.pth")
+    assert not (tmp_path / "ran_code").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello", b"<html>", b"\x80\x02}q", b"(lp0\n.", b"\x00" * 40, b"I1\n.", b"0.", b"t."]
+)
+def test_bytes_that_are_no_checkpoint_are_refused(tmp_path, content):
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"not a checkpoint; download|not a table"):
+        read_checkpoint(tmp_path / "x.pth")
 
 
 @pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
