@@ -32,7 +32,7 @@ _LONGEST_ALONE_LINE = 120  # with marks and white space around it
 _LONGEST_MASTHEAD = 1000
 _GAP = re.compile(r"\s+|(?<=[.!?;])(?=[^\W\d_])")  # "Clear.IMPRESSION:" too
 _STOP = re.compile(r"[.!?;:]")
-_RULE = re.compile(r"(?m)^[ \t]*[_=*~-]{5,}[ \t]*$")
+_RULE = re.compile(r"(?m)^[ \t]*[_=*-]{5,}[ \t]*$")
 _DIGIT = re.compile(r"\d")
 _CLOCK = frozenset({"AM", "PM", "AT", "ON", "HRS", "HOURS", "HOUR", "DATED", "TIME"})
 _EMPHASIS = re.compile(r"[*]*")
@@ -121,7 +121,7 @@ def flow(text: str) -> str:
     >>> flow("1. Small effusion\n2. Normal heart.")
     'Small effusion. Normal heart.'
     """
-    if "-----" in text or "_____" in text or "=====" in text or "*****" in text or "~~~~~" in text:
+    if "---" in text or "___" in text or "===" in text or "***" in text:
         text = _RULE.sub("", text)
     text = text.strip()
     may_list = "\n" in text or " 2" in text or not text[:1].isalpha() or text[1:2] in {".", ")"}
@@ -249,16 +249,11 @@ def _with_prose(sections: tuple[Section, ...]) -> list[Section]:
 
     Where there are findings, only the prose of a further examination, behind them, joins them.
     """
-    if all(s.name == "preamble" for s in sections):
+    names = [section.name for section in sections]
+    if "findings" in names:
+        return _with_further_examinations(sections, names) if "prose" in names else list(sections)
+    if all(name == "preamble" for name in names):
         return list(sections)
-    if any(s.name == "findings" for s in sections):
-        first_body = next(i for i, s in enumerate(sections) if s.name in _BODY)
-        return [
-            s._replace(name="findings")
-            if s.name == "prose" and i > first_body and not _is_masthead(s.text)
-            else s
-            for i, s in enumerate(sections)
-        ]
     out = []
     for section in sections:
         first, *rest = _PARAGRAPH.split(section.text.strip()) if section.name in _SHORT else (section.text,)
@@ -268,6 +263,16 @@ def _with_prose(sections: tuple[Section, ...]) -> list[Section]:
         out.append(Section(section.name, section.heading, first))
         out.extend(Section("findings", "", p) for p in prose)
     return out
+
+
+def _with_further_examinations(sections: tuple[Section, ...], names: list[str]) -> list[Section]:
+    first_body = next(i for i, name in enumerate(names) if name in _BODY)
+    return [
+        s._replace(name="findings")
+        if s.name == "prose" and i > first_body and not _is_masthead(s.text)
+        else s
+        for i, s in enumerate(sections)
+    ]
 
 
 def _is_masthead(paragraph: str) -> bool:
