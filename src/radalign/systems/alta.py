@@ -312,8 +312,11 @@ class ALTA(System):
             self.log_scales.clamp_(0, LOG_SCALE_MOST)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Weight decay on matrices and on CLS, not on biases, norms and scales, as the public code does."""
-        return decayed_and_plain(self, ("vision.cls",))
+        """Weight decay on matrices, CLS and mask token, not on biases, norms and scales: the public code's.
+
+        There the two tokens are [1, 1, D], and what has two dimensions or more decays.
+        """
+        return decayed_and_plain(self, ("vision.cls", "decoder.mask_token"))
 
 
 class Seen:

@@ -287,6 +287,16 @@ def test_it_begins_with_the_decoder_and_heads_that_came_with_the_backbones(alta,
     assert same is decoder
 
 
+def test_what_the_public_code_decays_decays():
+    """Spec 1.8: tensors of two dimensions or more, and there CLS and the mask token have three."""
+    system = create("alta", [*(setting for setting in TINY if "adapter_hidden" not in setting), *DECODER])
+    names = {id(p): name for name, p in system.named_parameters()}
+    decayed, plain = ({names[id(p)] for p in group["params"]} for group in system.parameter_groups())
+    assert {"vision.cls", "decoder.mask_token", "view_embedding", "time_embedding"} <= decayed
+    assert "log_scales" in plain
+    assert not any(name.endswith("bias") for name in decayed)
+
+
 def test_prompts_come_before_their_unit_length_too(alta):
     system = alta().eval()
     raw, unit = (system.embed_texts(REPORTS, normalise=n) for n in (False, True))
