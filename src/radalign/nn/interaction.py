@@ -119,6 +119,7 @@ class OrthogonalCrossAttention(nn.Module):
         scale: s, the weight of the novel part.
         alpha: Weight of the incremental part; 0 is the hard projection, 1 does not decouple.
         affine: The norm has weights and the output a bias (which starts at zero).
+        detach: No gradient reaches the features through the projection.
 
     >>> 12 * sum(p.numel() for p in OrthogonalCrossAttention(768, 18).parameters())
     442368
@@ -132,9 +133,10 @@ class OrthogonalCrossAttention(nn.Module):
         scale: float = 1.0,
         alpha: float = 0.0,
         affine: bool = False,
+        detach: bool = True,
     ) -> None:
         super().__init__()
-        self.scale, self.alpha, self.rank = scale, alpha, rank
+        self.scale, self.alpha, self.rank, self.detach = scale, alpha, rank, detach
         self.norm = nn.LayerNorm(width, elementwise_affine=affine)
         self.to_query = nn.Linear(width, rank, bias=False)
         self.to_key = nn.Linear(query_width, rank, bias=False)
@@ -155,7 +157,7 @@ class OrthogonalCrossAttention(nn.Module):
             (updated features [N, A, d], sum and count of cos^2 of update and feature [2]).
         """
         update = self.update(f, z)
-        parallel, novel = split_update(update, f)
+        parallel, novel = split_update(update, f, detach=self.detach)
         step = self.scale * novel + self.alpha * parallel
         if mask is not None:
             step = step * mask[..., None]

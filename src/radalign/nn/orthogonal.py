@@ -7,13 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def split_update(update: Tensor, feature: Tensor, eps: float = 1e-6) -> tuple[Tensor, Tensor]:
+def split_update(
+    update: Tensor, feature: Tensor, eps: float = 1e-6, detach: bool = True
+) -> tuple[Tensor, Tensor]:
     """Split `update` into its part parallel to `feature` and the orthogonal rest, token by token.
 
     Args:
         update: [..., D].
-        feature: [..., D]; not differentiated through, so that the projector is a constant of the step.
+        feature: [..., D].
         eps: Lower bound of the squared norm of a feature.
+        detach: The projector is a constant of the step: no gradient reaches the feature through it.
 
     Returns:
         (parallel, orthogonal), which add up to `update`.
@@ -25,7 +28,7 @@ def split_update(update: Tensor, feature: Tensor, eps: float = 1e-6) -> tuple[Te
     >>> parallel.tolist(), orthogonal.tolist()
     ([3.0, 0.0], [0.0, 4.0])
     """
-    feature = feature.detach()
+    feature = feature.detach() if detach else feature
     share = (update * feature).sum(-1, keepdim=True) / feature.square().sum(-1, keepdim=True).clamp(min=eps)
     parallel = share * feature
     return parallel, update - parallel

@@ -64,6 +64,9 @@ class NEARLSettings(Settings):
     level_embedding: bool = Field(True, description="A learned vector per level for the queries.")
     useformer_bias: bool = Field(False, description="Biases in USEformer's linear layers.")
     oca_affine: bool = Field(False, description="OCA's norm has weights and its output a bias.")
+    detach_feature: bool = Field(
+        True, description="No gradient reaches a feature through the projection that it defines."
+    )
     query_width: int = Field(256, ge=1, description="Width of the queries.")
     queries: int = Field(4, ge=1, description="M, queries per sequence.")
     inner_width: int = Field(192, ge=1, description="Width of USEformer's attention.")
@@ -121,7 +124,7 @@ class NEARLCLIP(Classifier):
         s = self.settings
         alpha = 0.0 if s.orthogonality in ("hard", "both") else 1.0
         return nn.ModuleList(
-            OrthogonalCrossAttention(width, rank, s.query_width, 1.0, alpha, s.oca_affine)
+            OrthogonalCrossAttention(width, rank, s.query_width, 1.0, alpha, s.oca_affine, s.detach_feature)
             for _ in range(levels)
         )
 

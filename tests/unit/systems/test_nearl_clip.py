@@ -98,6 +98,25 @@ def test_the_novel_part_is_orthogonal_to_every_token():
     torch.testing.assert_close(parallel + novel, oca.update(f, z))
 
 
+@pytest.mark.parametrize("detach", [True, False])
+def test_the_projection_is_a_constant_of_the_step_unless_asked_otherwise(detach):
+    """Spec 2.2: whether a feature receives gradient through the projection is a setting."""
+    torch.manual_seed(0)
+    system = shaken(f"model.detach_feature={str(detach).lower()}")
+    assert {oca.detach for oca in (*system.vision_oca, *system.text_oca)} == {detach}
+    update, f, wanted = (torch.randn(5, 8, dtype=torch.float64) for _ in range(3))
+    f.requires_grad_()
+    _, novel = split_update(update, f, detach=detach)
+    assert novel.requires_grad is not detach
+    if not detach:
+        (novel * wanted).sum().backward()
+        length = f.square().sum(-1, keepdim=True)
+        along = (update * f).sum(-1, keepdim=True)
+        across = (f * wanted).sum(-1, keepdim=True)
+        by_hand = -(update * across + wanted * along) / length + 2 * f * along * across / length**2
+        torch.testing.assert_close(f.grad, by_hand)
+
+
 @pytest.mark.parametrize("interaction", ["prototype", "instance"])
 def test_an_image_has_the_same_logits_alone_in_any_batch_and_in_any_order(interaction):
     system = shaken(f'model.interaction="{interaction}"').eval()
