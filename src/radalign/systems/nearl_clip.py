@@ -12,7 +12,7 @@ came in.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from radalign.nn.fusion import mean_over_views
 from radalign.nn.heads import ProjectionHead
 from radalign.nn.interaction import OrthogonalCrossAttention, Orthogonality, USEformer
 from radalign.nn.packing import Packed
+from radalign.nn.state import state_of
 from radalign.nn.text import last_tokens
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather, gather_uneven, mean_of_all
@@ -118,6 +119,7 @@ class NEARLCLIP(Classifier):
         self.useformer.queries.requires_grad_(interacts(s, self.image_head is not None))
         self.allow_transductive = s.allow_transductive
         self._cached: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
+        self._cached_state: tuple[object, ...] = ()
         self.set_classes(s.classes)
 
     def _adapters(self, levels: int, width: int, rank: int) -> nn.ModuleList:
@@ -158,11 +160,6 @@ class NEARLCLIP(Classifier):
 
     # -- class sets ----------------------------------------
 
-    def load_state_dict(self, *args: Any, **options: Any) -> Any:
-        """Take tensors; cached class features are made anew."""
-        self._cached.clear()
-        return super().load_state_dict(*args, **options)
-
     def train(self, mode: bool = True) -> NEARLCLIP:
         """Set the mode; cached class features are made anew."""
         self._cached.clear()
@@ -171,13 +168,14 @@ class NEARLCLIP(Classifier):
 
     def class_features(self) -> tuple[Tensor, Tensor]:
         """Of the class set: texts [C, E], end tokens [K_t, C, D_t]; in evaluation read once per set."""
-        keep = not self.training and not torch.is_grad_enabled()
-        if keep and self.classes in self._cached:
-            return self._cached[self.classes]
-        z, ends, _ = self._read(self.class_prompts(), self.prototypes)
-        if keep:
-            self._cached[self.classes] = (z, ends)
-        return z, ends
+        if self.training or torch.is_grad_enabled():
+            return self._read(self.class_prompts(), self.prototypes)[:2]
+        state = state_of(self)
+        if state != self._cached_state:  # weights changed, moved or got another type: every set is stale
+            self._cached, self._cached_state = {}, state
+        if self.classes not in self._cached:
+            self._cached[self.classes] = self._read(self.class_prompts(), self.prototypes)[:2]
+        return self._cached[self.classes]
 
     def class_texts(self) -> Tensor:
         """One embedding per class: [C, E]."""

@@ -190,6 +190,26 @@ def test_the_texts_of_a_class_set_are_read_once(monkeypatch):
         assert len(reads) == 3  # other tensors, other texts
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.text_oca[0].out.weight.add_(1.0),
+        lambda s: s.text_oca.load_state_dict({n: t + 1 for n, t in s.text_oca.state_dict().items()}),
+        lambda s: s.prototypes.mul_(2.0),
+        lambda s: s.double(),
+    ],
+)
+def test_the_texts_of_a_class_set_are_read_again_when_the_weights_are_others(change):
+    system = shaken().eval()
+    with torch.no_grad():
+        before = system.class_texts()
+        change(system)
+        after = system.class_texts()
+        system.train()
+        assert torch.equal(after, system.eval().class_texts())
+    assert not torch.equal(after, before)
+
+
 def test_a_system_trained_on_batches_may_be_tested_by_prototypes_or_when_allowed():
     system = shaken('model.interaction="batch"', 'model.evaluation="prototype"').eval()
     batch = images(4)
