@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -30,7 +31,6 @@ def global_attraction(z_img: Tensor, z_txt: Tensor) -> Tensor:
     References:
         ClinVLA, doi:10.3389/fphys.2025.1661960, L_GLOBAL.
 
-    >>> import torch
     >>> global_attraction(torch.eye(2), torch.eye(2).flip(0)).item()
     1.0
     """
@@ -43,7 +43,8 @@ def local_attraction(
     """Mean over words of `1 - cos(v_i, t_i)` within each study's own pair.
 
     Patches and words have no order in common, so `attention` takes v_i as the context that word i attends to
-    (softmax of dot products over patches); `index` pairs patch i with word i, as the formula literally reads.
+    (softmax of dot products over patches); `index` pairs the i-th patch that is there with word i, as the
+    formula literally reads.
 
     Args:
         patches: [B, N, E].
@@ -59,6 +60,7 @@ def local_attraction(
         ClinVLA, doi:10.3389/fphys.2025.1661960, L_LOCAL.
     """
     if pairing == "index":
+        patches, patch_mask = _present_first(patches, patch_mask)
         n = min(patches.shape[1], words.shape[1])
         context, words, mask = patches[:, :n], words[:, :n], word_mask[:, :n] & patch_mask[:, :n]
     else:
@@ -67,6 +69,12 @@ def local_attraction(
         mask = word_mask & patch_mask.any(1, keepdim=True)
     distance = 1 - F.cosine_similarity(context, words, dim=-1)  # [B, L]
     return mean_of_all((distance * mask).sum(), mask.sum())
+
+
+def _present_first(patches: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Patches [B, N, E] of absent slots behind all others, which keep their order; so with the mask."""
+    order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)  # [B, N]
+    return patches.gather(1, order[..., None].expand_as(patches)), mask.gather(1, order)
 
 
 def variance_hinge(z: Tensor, target: float = 1.0) -> Tensor:

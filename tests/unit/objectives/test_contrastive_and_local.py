@@ -119,3 +119,18 @@ def test_index_pairing_compares_patch_i_with_word_i():
     words = torch.eye(4)[None, [0, 1, 3]]
     ones = torch.ones(1, 3, dtype=torch.bool)
     assert local_attraction(patches, ones, words, ones, "index").item() == pytest.approx(1 / 3)
+
+
+def test_index_pairing_passes_over_absent_slots():
+    """A study without its first view is the study of its second view alone."""
+    torch.manual_seed(0)
+    patches, words = torch.randn(2, 8, 4), torch.randn(2, 3, 4)
+    said, there = torch.ones(2, 3, dtype=torch.bool), torch.ones(2, 8, dtype=torch.bool)
+    there[0, :4] = False
+    patches[0, :4] = 0.0
+    alone = local_attraction(patches[:1, 4:], there[:1, 4:], words[:1], said[:1], "index")
+    whole = local_attraction(patches[1:], there[1:], words[1:], said[1:], "index")
+    assert alone.item() > 0.1
+    assert local_attraction(patches, there, words, said, "index").item() == pytest.approx(
+        (alone + whole).item() / 2
+    )
