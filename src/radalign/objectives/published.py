@@ -40,7 +40,7 @@ def global_attraction(z_img: Tensor, z_txt: Tensor) -> Tensor:
 def local_attraction(
     patches: Tensor, patch_mask: Tensor, words: Tensor, word_mask: Tensor, pairing: Pairing = "attention"
 ) -> Tensor:
-    """Mean over words of `1 - cos(v_i, t_i)` within each study's own pair.
+    """Mean over pairs of the mean over its words of `1 - cos(v_i, t_i)`.
 
     Patches and words have no order in common, so `attention` takes v_i as the context that word i attends to
     (softmax of dot products over patches); `index` pairs the i-th patch that is there with word i, as the
@@ -54,10 +54,14 @@ def local_attraction(
         pairing: See above.
 
     Returns:
-        In 0..2.
+        In 0..2; a pair without words or patches does not count.
 
     References:
         ClinVLA, doi:10.3389/fphys.2025.1661960, L_LOCAL.
+
+    >>> words, mask = torch.tensor([[[1.0], [1.0]], [[-1.0], [0.0]]]), torch.tensor([[1, 1], [1, 0]]) > 0
+    >>> local_attraction(torch.ones(2, 1, 1), torch.ones(2, 1) > 0, words, mask).item()  # pairs: 0 and 2
+    1.0
     """
     if pairing == "index":
         patches, patch_mask = _present_first(patches, patch_mask)
@@ -68,7 +72,8 @@ def local_attraction(
         context = u.masked_fill(~patch_mask[:, None], -1e9).softmax(-1) @ patches  # [B, L, E]
         mask = word_mask & patch_mask.any(1, keepdim=True)
     distance = 1 - F.cosine_similarity(context, words, dim=-1)  # [B, L]
-    return mean_of_all((distance * mask).sum(), mask.sum())
+    of_pair = (distance * mask).sum(1) / mask.sum(1).clamp(min=1)  # [B]
+    return mean_of_all(of_pair.sum(), mask.any(1).sum())
 
 
 def _present_first(patches: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

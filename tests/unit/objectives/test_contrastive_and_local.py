@@ -121,6 +121,21 @@ def test_index_pairing_compares_patch_i_with_word_i():
     assert local_attraction(patches, ones, words, ones, "index").item() == pytest.approx(1 / 3)
 
 
+def test_local_attraction_weighs_a_short_report_like_a_long_one():
+    torch.manual_seed(0)
+    patches, words = torch.randn(3, 5, 4), torch.randn(3, 6, 4)
+    patch_mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 1], [0, 0, 0, 0, 0]]) > 0
+    word_mask = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0]]) > 0
+    pairs = []
+    for i in (0, 1):  # the third study has no view, so no pair
+        seen = patches[i][patch_mask[i]]
+        contexts = [(seen @ word).softmax(0) @ seen for word in words[i][word_mask[i]]]
+        cosines = [F.cosine_similarity(c, w, dim=0) for c, w in zip(contexts, words[i], strict=False)]
+        pairs.append(1 - torch.stack(cosines).mean())
+    loss = local_attraction(patches, patch_mask, words, word_mask)
+    torch.testing.assert_close(loss, torch.stack(pairs).mean())
+
+
 def test_index_pairing_passes_over_absent_slots():
     """A study without its first view is the study of its second view alone."""
     torch.manual_seed(0)
