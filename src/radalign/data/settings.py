@@ -149,6 +149,22 @@ class DataSettings(_Section):
             )
         return self
 
+    def enlarged(self, scale: int) -> DataSettings:
+        """The same with images `scale` times as large, for targets that are finer than the input.
+
+        >>> DataSettings(size_px=224).enlarged(2).size_px
+        448
+        """
+        if scale == 1:
+            return self
+        size_px = self.size_px * scale
+        if 0 < self.cache_px < size_px:
+            raise ValueError(
+                f"data.cache_px ({self.cache_px}) is smaller than the images to rebuild ({size_px} px); set "
+                "it to 0 or at least to that."
+            )
+        return self.model_copy(update={"size_px": size_px})
+
     @property
     def cached_px(self) -> int:
         """Side of the cached image, pixels."""

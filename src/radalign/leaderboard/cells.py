@@ -20,6 +20,7 @@ from typing import Any
 
 from radalign.leaderboard.plan import Arm, BoardPlan, LeaderboardError, slug
 from radalign.systems.recipe import load_recipe, recipe_from_table
+from radalign.systems.recipe_versions import upgraded
 from radalign.train.cell import as_asked
 from radalign.train.folder import RESUME, held_run, read_run
 from radalign.train.record import write_json
@@ -164,7 +165,7 @@ def needs_training(run: Path, job: Job) -> bool:
     if before is None:
         return True
     wanted = load_recipe(job.recipe, job.settings).model_dump(mode="json")
-    stored = as_asked(recipe_from_table(before).model_dump(mode="json"), wanted)
+    stored = as_asked(recipe_from_table(upgraded(before)).model_dump(mode="json"), wanted)
     ignored = {f"train.{name}" for name in MAY_CHANGE} | ({"train.epochs"} if job.flops else set())
     changed = {k: v for k, v in differences(stored, wanted).items() if k not in ignored and k != "name"}
     if changed:

@@ -99,7 +99,7 @@ class ALTA(System):
             for block in encoder.transformer.blocks:
                 block.attention_adapter = SequentialAdapter(encoder.width, s.adapter_ratio)
                 block.parallel_adapter = ParallelAdapter(encoder.width, s.adapter_ratio)
-        self.grid = self.encoder_px() // self.vision.patch_px
+        self.grid = recipe.data.size_px // self.vision.patch_px
         self.view_embedding = nn.Parameter(torch.zeros(2, d_img))  # frontal, lateral
         self.time_embedding = nn.Parameter(torch.zeros(2, d_img))  # current, prior
         self.missing_token: nn.Parameter | None = None
@@ -182,7 +182,7 @@ class ALTA(System):
     def _see(self, images: ImageBatch) -> Seen:
         """Encode the present views, or all slots when missing ones count."""
         counted = self._counted(images.view_mask)
-        views = shrink(images.images[counted], self.encoder_px())[:, None]  # [N, 1, h, w]
+        views = shrink(images.images[counted], self.recipe.data.size_px)[:, None]  # [N, 1, h, w]
         p = self.vision.patch_px
         grid = (views.shape[-2] // p, views.shape[-1] // p)
         keep = random_keep(len(views), grid[0] * grid[1], self._mask_ratio()).to(views.device)

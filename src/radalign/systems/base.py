@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
+from radalign.data.settings import DataSettings
 from radalign.study import Manifest, Study
 from radalign.systems.contradictions import need_objective
 from radalign.systems.recipe import Recipe, RecipeError, explain, load_recipe
@@ -257,10 +258,10 @@ class System(nn.Module):
         """E, the width of the joint space."""
         return int(getattr(self.settings, "embedding_width", 128))
 
-    def encoder_px(self) -> int:
-        """Side of the images that the tower sees; less than `data.size_px` where these are targets too."""
-        scale = getattr(self.settings, "target_scale", 1) if self.weight("image_reconstruction") else 1
-        return self.recipe.data.size_px // int(scale)
+    def loading(self) -> DataSettings:
+        """How training reads images: larger than the encoder sees them where their pixels are rebuilt."""
+        rebuilds = bool(self.weight("image_reconstruction"))
+        return self.recipe.data.enlarged(getattr(self.settings, "target_scale", 1) if rebuilds else 1)
 
     # -- travelling ----------------------------------------
 

@@ -159,7 +159,7 @@ class ClinVLA(System):
             return None
         if self.weight("image_reconstruction"):
             need_targets(self.recipe.data.slots, self.settings.mask_ratio)
-        return ClinVLAReconstruction(self, self.settings, self.encoder_px() // self.vision.patch_px)
+        return ClinVLAReconstruction(self, self.settings, self.recipe.data.size_px // self.vision.patch_px)
 
     def _choose_what_trains(self) -> None:
         """Adapters, and the heads and scales that an objective of the recipe reaches; see also `stage`."""
@@ -222,7 +222,9 @@ class ClinVLA(System):
     def _look(self, images: ImageBatch) -> Looked:
         """Encode the present views; in training, only the patches that the mask keeps."""
         present = images.view_mask  # [B, V]
-        views = shrink(images.images[present], self.encoder_px())[:, None]  # [N, 1, h, w]: only what is there
+        views = shrink(images.images[present], self.recipe.data.size_px)[
+            :, None
+        ]  # [N, 1, h, w]: only what is there
         keep = self._keep(views)
         extra = None if self.slot_embedding is None else self.slot_embedding(present)
         tokens = self.vision(views, keep, extra)  # [N, 1 + K, D]

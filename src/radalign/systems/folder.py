@@ -9,6 +9,7 @@ README.md              the model card
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -21,10 +22,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from radalign.systems.recipe import Recipe, recipe_from_table
+from radalign.systems.recipe_versions import old_scale, upgraded
 
 if TYPE_CHECKING:
     from radalign.systems.base import System
 
+_LOG = logging.getLogger(__name__)
 TENSORS = "adapters.safetensors"
 FILES = ("recipe.toml", TENSORS, "backbones.toml", "preprocessing.toml")
 
@@ -166,7 +169,13 @@ def saved_recipe(folder: Path) -> Recipe:
             f"{folder / 'recipe.toml'} is not readable TOML ({error}); copy it again."
         ) from error
     _find_inside(table, folder)
-    return recipe_from_table(table, str(folder / "recipe.toml"))
+    if old_scale(table) > 1:
+        _LOG.warning(
+            "%s is of an earlier version; its images are now read at the encoder's size at once, so that its "
+            "embeddings may differ a little and an index of it is built anew.",
+            folder / "recipe.toml",
+        )
+    return recipe_from_table(upgraded(table), str(folder / "recipe.toml"))
 
 
 def _find_inside(table: dict[str, Any], folder: Path) -> None:

@@ -51,10 +51,10 @@ class MRM(System):
     """Masked record modelling over any ViT-like vision and BERT-like text encoder.
 
     Args:
-        recipe: With `system = "mrm"`; `data.size_px` is the targets' size.
+        recipe: With `system = "mrm"`; `data.size_px` is the encoder's size.
 
     Raises:
-        RecipeError: If the targets' size is no multiple of the patches, or no objective is on.
+        RecipeError: If the size is no multiple of the patches, or no objective is on.
     """
 
     Settings: ClassVar[type[Settings]] = MRMSettings
@@ -66,17 +66,17 @@ class MRM(System):
         super().__init__(recipe)
         s, d = self.settings, self.vision.width
         self.target_px = self.vision.patch_px * s.target_scale
-        if recipe.data.size_px % self.target_px:
+        size, patch = recipe.data.size_px, self.vision.patch_px
+        if size % patch:
             raise RecipeError(
-                f"data.size_px={recipe.data.size_px} is no multiple of a target patch ({self.target_px} px); "
-                f"use {recipe.data.size_px // self.target_px * self.target_px or self.target_px}."
+                f"data.size_px={size} is no multiple of a patch ({patch} px); "
+                f"use {size // patch * patch or patch}."
             )
         if s.vision_start == "random":
             draw_anew(self.vision)
         if s.text_start == "random":
             draw_anew(self.text)
-        grid = recipe.data.size_px // self.target_px
-        self.decoder = ImageDecoder(d, grid, self.target_px, s.decoder_depth, s.decoder_heads)
+        self.decoder = ImageDecoder(d, size // patch, self.target_px, s.decoder_depth, s.decoder_heads)
         self.image_to_text = nn.Linear(d, self.text.width)
         self.word_head = WordHead(self.text.width, self.text.config.vocabulary)
         self._choose_what_trains()
@@ -102,7 +102,7 @@ class MRM(System):
         """Errors of pixels and words; every present view is rebuilt, a report sees the mean of its views."""
         present = batch.images.view_mask
         views = batch.images.images[present]  # [N, H, W]
-        small = shrink(views, self.recipe.data.size_px // self.settings.target_scale)
+        small = shrink(views, self.recipe.data.size_px)
         places = (small.shape[-1] // self.vision.patch_px) ** 2
         keep = random_keep(len(small), places, self.settings.mask_ratio).to(small.device)
         tokens = self.vision(small[:, None], keep)  # [N, 1 + K, D]
@@ -136,8 +136,9 @@ class MRM(System):
     def encode_images(self, images: ImageBatch) -> Embeddings:
         """Embed studies by the mean patch of whole views: global [B, D]; for probes and image search."""
         present = images.view_mask
-        size = self.recipe.data.size_px // self.settings.target_scale
-        tokens = self.vision(shrink(images.images[present], size)[:, None])  # [N, 1 + P, D]
+        tokens = self.vision(
+            shrink(images.images[present], self.recipe.data.size_px)[:, None]
+        )  # [N, 1 + P, D]
         pooled = mean_over_views(tokens[:, 1:].mean(1), present)  # [B, D]
         return Embeddings(F.normalize(pooled.float(), dim=-1))
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from radalign.data.settings import DataSettings, TrainSettings
+from radalign.systems.recipe_versions import VERSION, ambiguity
 
 Table = dict[str, Any]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -45,6 +46,7 @@ class Recipe(BaseModel):
         objectives: Weight of every loss term by name.
         data: From manifest to batches.
         train: The loop.
+        version: Of the settings' meanings; see recipe_versions.py.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +59,7 @@ class Recipe(BaseModel):
     objectives: dict[str, Weight] = Field(default_factory=dict)
     data: DataSettings = Field(default_factory=DataSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
+    version: int = Field(VERSION, ge=1)
 
     def to_toml(self) -> str:
         """The recipe as TOML, without `extends`: it stands alone."""
@@ -91,8 +94,11 @@ def recipe_from_table(table: Mapping[str, Any], where: str = "recipe") -> Recipe
     """Check a table that stands alone.
 
     Raises:
-        RecipeError: One line per wrong key.
+        RecipeError: One line per wrong key, or what an older or later recipe leaves open.
     """
+    unclear = ambiguity(table)
+    if unclear:
+        raise RecipeError(f"{where} cannot be read as it is: {unclear}")
     try:
         return Recipe.model_validate(dict(table))
     except ValidationError as error:

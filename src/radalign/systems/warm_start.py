@@ -24,7 +24,6 @@ from radalign.nn.vision import VisionEncoder
 from radalign.objectives.closed_form import canonical_maps
 from radalign.objectives.gather import gather
 from radalign.study import Manifest, Study
-from radalign.systems.masked_record import shrink
 
 if TYPE_CHECKING:
     from radalign.systems.base import Progress, System
@@ -195,19 +194,15 @@ def fit_canonical(
     return {"studies": len(x), "first_correlation": float(maps.correlations[0])}
 
 
-def pooled_views(
-    vision: VisionEncoder, images: ImageBatch, mask_ratio: float = 0.0, size_px: int = 0
-) -> Tensor:
+def pooled_views(vision: VisionEncoder, images: ImageBatch, mask_ratio: float = 0.0) -> Tensor:
     """CLS and mean (kept) patch of every present view: [N, 2 D], N = present views in mask order.
 
     Args:
         vision: The tower.
         images: The studies' views.
         mask_ratio: Share of patches dropped per view.
-        size_px: Side to which the tower's images are reduced first; 0 = as they are.
     """
-    views = images.images[images.view_mask]  # [N, H, W]
-    views = (shrink(views, size_px) if size_px else views)[:, None]  # [N, 1, h, w]
+    views = images.images[images.view_mask][:, None]  # [N, 1, H, W]
     keep = None
     if mask_ratio:
         patches = (views.shape[-2] // vision.patch_px) * (views.shape[-1] // vision.patch_px)
@@ -251,7 +246,7 @@ def _features_key(system: Any, manifest: Manifest) -> str:
     data, backbones = system.recipe.data, system.recipe.backbones
     parts = [*system.backbones.values(), str(backbones.max_tokens), manifest.where(split="train").sha256()]
     parts += [str(getattr(data, name)) for name in ("size_px", "geometry", "window", "slots", "unknown_view")]
-    parts += [str(system.encoder_px()), str(torch.is_autocast_enabled(system.device.type))]
+    parts += [str(data.size_px), str(torch.is_autocast_enabled(system.device.type))]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:20]
 
 
@@ -283,14 +278,14 @@ def training_features(
         raise ValueError(
             "No training study has both a view and a report; split the manifest with `radalign data split`."
         )
-    was_training = system.training
+    was_training, data = system.training, system.recipe.data
     system.eval()
     starts: Iterable[int] = range(0, len(chosen), batch_size)
     rows, present, texts = [], [], []
     for start in starts if progress is None else progress(starts, "Computing frozen features"):
         part = chosen[start : start + batch_size]
-        images = read_slots(part, manifest, system.recipe.data).to(system.device)
-        rows.append(pooled_views(system.vision, images, mask_ratio, system.encoder_px()).float().cpu())
+        images = read_slots(part, manifest, data).to(system.device)
+        rows.append(pooled_views(system.vision, images, mask_ratio).float().cpu())
         present.append(images.view_mask.cpu())
         batch = system.tokenize([s.report.body for s in part]).to(system.device)
         texts.append(pooled_texts(system.text, batch).float().cpu())

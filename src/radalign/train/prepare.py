@@ -91,11 +91,12 @@ def prepare_data(
     chosen = choose_studies(system, manifest)
     train, validate = chosen.train, chosen.validate
     wanted = with_priors(manifest, (*train, *validate))
-    cache = PixelCache.build(cache_folder, wanted, recipe.data, decode_processes, around)
+    how = system.loading() if hasattr(system, "loading") else recipe.data
+    cache = PixelCache.build(cache_folder, wanted, how, decode_processes, around)
 
     def dataset(studies: Sequence[Study]) -> StudyDataset:
         reports = getattr(system, "learns_from_reports", True)
-        return StudyDataset(studies, manifest, cache, recipe.data, system.tokenize, reports, chosen.classes)
+        return StudyDataset(studies, manifest, cache, how, system.tokenize, reports, chosen.classes)
 
     training = dataset(train)
     probing = dataset(spread_evenly(validate, settings.validate_studies)) if validate else None

@@ -19,7 +19,7 @@ from radalign.weights.write import write_text, write_vision
 from tests.unit.systems.conftest import REPORTS, TINY
 
 OFFICIAL = ["model.official_missing=true", "model.official_frozen=true", "model.freeze_decoder=true"]
-DECODER = ["data.size_px=64", "model.decoder_heads=2", "model.decoder_depth=1"]
+DECODER = ["model.decoder_heads=2", "model.decoder_depth=1"]
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_parameter_trains_exactly_if_an_objective_reaches_it(alta, fusion):
 
 
 def test_without_an_objective_its_parts_stay_frozen(alta):
-    system = alta("objectives={global_contrastive=1.0}", "data.size_px=32").train()
+    system = alta("objectives={global_contrastive=1.0}").train()
     trains = {n.split(".")[0] for n, p in system.named_parameters() if p.requires_grad}
     assert not trains & {"decoder", "word_head", "image_to_text", "image_local_head", "text_local_head"}
 
@@ -153,7 +153,7 @@ def shuffled(batch, order):
 
 
 def test_the_order_of_a_batch_does_not_matter(alta):
-    system = alta("objectives={global_contrastive=1.0, local_contrastive=1.0}", "data.size_px=32").eval()
+    system = alta("objectives={global_contrastive=1.0, local_contrastive=1.0}").eval()
     b = batch_of(system)
     b = StudyBatch(ImageBatch(b.images.images[..., ::2, ::2], b.images.view_mask), b.texts)
     order = torch.tensor([2, 0, 3, 1])

@@ -16,7 +16,6 @@ RECONSTRUCTION = [
     "objectives.masked_language=1.0",
     "model.decoder_depth=1",
     "model.decoder_heads=2",
-    "data.size_px=64",
 ]
 # Table 6 of the paper: what is taken away, the recipe, and the one override.
 ABLATIONS = {
@@ -30,7 +29,7 @@ ABLATIONS = {
 
 
 def some_batch(system):
-    slots, side = len(system.recipe.data.slots), system.recipe.data.size_px
+    slots, side = len(system.recipe.data.slots), system.loading().size_px
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (4, slots, side, side), dtype=torch.uint8, generator=generator)
     mask = torch.ones(4, slots, dtype=torch.bool)

@@ -18,7 +18,7 @@ from tests.unit.systems.conftest import TINY
 
 BACKBONES = [setting for setting in TINY if not setting.startswith("model.")]
 RECORD = [
-    *[s for s in BACKBONES if "size_px" not in s], "data.size_px=64", "model.decoder_heads=2", "model.decoder_depth=1",
+    *BACKBONES, "model.decoder_heads=2", "model.decoder_depth=1",
 ]  # fmt: skip
 SMALL = {
     "alta": RECORD,

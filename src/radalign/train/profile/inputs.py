@@ -11,8 +11,14 @@ from radalign.systems.recipe import RecipeError
 _SENTENCE = "No pleural effusion. "
 
 
-def random_images(system: System, studies: int, views: int) -> ImageBatch:
+def random_images(system: System, studies: int, views: int, size_px: int = 0) -> ImageBatch:
     """Studies of which the first `views` slots are filled: uint8 [B, V, H, W].
+
+    Args:
+        system: Its slots and size.
+        studies: B.
+        views: Filled slots.
+        size_px: Side; 0 = as the encoder sees them.
 
     Raises:
         RecipeError: The system has fewer slots.
@@ -23,7 +29,7 @@ def random_images(system: System, studies: int, views: int) -> ImageBatch:
             f"{system.recipe.name} has {slots} slots, so {views} views cannot be profiled; "
             "choose fewer views, or name more slots in data.slots."
         )
-    size = system.recipe.data.size_px
+    size = size_px or system.recipe.data.size_px
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (studies, slots, size, size), dtype=torch.uint8, generator=generator)
     present = (torch.arange(slots) < views).expand(studies, -1).contiguous()
@@ -55,7 +61,8 @@ def _readable_texts(system: System, texts: int, tokens: int) -> TextBatch:
 
 def random_batch(system: System, studies: int, views: int, tokens: int) -> StudyBatch:
     """Studies with reports, and with labels where the system learns from them: one present class each."""
-    images, texts = random_images(system, studies, views), random_texts(system, studies, tokens)
+    images = random_images(system, studies, views, system.loading().size_px)
+    texts = random_texts(system, studies, tokens)
     classes = len(getattr(system, "classes", ()))
     labels = None
     if classes:
