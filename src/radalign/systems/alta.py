@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.nn.adapters import ParallelAdapter, SequentialAdapter
 from radalign.nn.decoder import ImageDecoder
-from radalign.nn.fusion import AttentionFusion, mean_over_views, spread_over_slots
+from radalign.nn.fusion import AttentionFusion, masked_mean, mean_over_views, spread_over_slots
 from radalign.nn.heads import ProjectionHead, WordHead
 from radalign.nn.masking import random_keep
 from radalign.objectives.contrastive import global_contrastive
@@ -151,7 +151,13 @@ class ALTA(System):
             self.image_to_text.requires_grad_(False)
             if self.missing_token is not None:
                 self.missing_token.requires_grad_(False)
-        if not self.weight("local_contrastive"):
+        if not self._has_global():
+            for part in (self.image_global_head, self.text_global_head):
+                part.requires_grad_(False)
+        if self.fusion_head is not None:
+            self.fusion_head.requires_grad_(self._has_global() or bool(self.weight("masked_language")))
+        self.log_scales.requires_grad_(self._has_global() or self._has_local())
+        if not self._has_local():
             self.image_local_head.requires_grad_(False)
             self.text_local_head.requires_grad_(False)
         if not self.weight("image_reconstruction"):
@@ -160,24 +166,41 @@ class ALTA(System):
             self.word_head.requires_grad_(False)
             self.image_to_text.requires_grad_(False)
 
+    def _has_global(self) -> bool:
+        """Whether an objective trains the global heads."""
+        return bool(self.weight("global_contrastive"))
+
+    def _has_local(self) -> bool:
+        return bool(self.weight("local_contrastive"))
+
+    def _stands_in(self) -> bool:
+        """Whether mean patch and word stand for the global heads: those alone are trained."""
+        return self._has_local() and not self._has_global()
+
     # -- encoding ----------------------------------------
 
     def encode_images(self, images: ImageBatch) -> Embeddings:
         """Embed studies: global [B, E]; local [B, V * K, E] over the kept patches of all slots."""
         seen = self._see(images)
-        z, local, mask = self._project_images(seen)
-        return Embeddings(F.normalize(z.float(), dim=-1), F.normalize(local.float(), dim=-1), mask)
+        return self._unit(*self._project_images(seen))
+
+    def _unit(self, z: Tensor, local: Tensor, mask: Tensor) -> Embeddings:
+        """Points at unit length."""
+        local = F.normalize(local.float(), dim=-1)
+        point = masked_mean(local, mask) if self._stands_in() else z.float()
+        return Embeddings(F.normalize(point, dim=-1), local, mask)
 
     def text_points(self, texts: TextBatch) -> Tensor:
-        """The global head's output for texts, not at unit length: [B, E]."""
+        """The global head's output for texts, not at unit length, where it is trained: [B, E]."""
+        if self._stands_in():
+            return super().text_points(texts)
         mask = texts.attention_mask
         return self._project_texts(self.text(texts.input_ids, mask), mask)[0]
 
     def encode_texts(self, texts: TextBatch) -> Embeddings:
         """Embed texts: global [B, E]; local [B, L - 1, E] over the tokens after CLS."""
         tokens = self.text(texts.input_ids, texts.attention_mask)
-        z, local, mask = self._project_texts(tokens, texts.attention_mask)
-        return Embeddings(F.normalize(z.float(), dim=-1), F.normalize(local.float(), dim=-1), mask)
+        return self._unit(*self._project_texts(tokens, texts.attention_mask))
 
     def _see(self, images: ImageBatch) -> Seen:
         """Encode the present views, or all slots when missing ones count."""

@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import radalign
 from radalign.data.batches import BatchError, ImageBatch, StudyBatch, TextBatch
@@ -117,6 +118,23 @@ def test_without_an_objective_its_parts_stay_frozen(alta):
     system = alta("objectives={global_contrastive=1.0}").train()
     trains = {n.split(".")[0] for n, p in system.named_parameters() if p.requires_grad}
     assert not trains & {"decoder", "word_head", "image_to_text", "image_local_head", "text_local_head"}
+
+
+@pytest.mark.parametrize("fusion", ["mean", "attention"])
+def test_without_the_global_objective_mean_patch_and_word_stand_for_its_heads(alta, fusion):
+    """Untrained heads score at random: no embedding may come from them."""
+    system = alta("objectives.global_contrastive=0", f"model.fusion={fusion}").train()
+    system.total(system.objectives(batch_of(system))).backward()
+    assert [n for n, p in system.named_parameters() if p.requires_grad and p.grad is None] == []
+    b, local = batch_of(system), system.eval().encode_images(batch_of(system).images)
+    want = F.normalize((local.local * local.mask[..., None]).sum(1), dim=-1)
+    torch.testing.assert_close(local.global_, want)
+    before = system.encode_images(b.images).global_, system.text_points(b.texts)
+    for head in (system.image_global_head, system.text_global_head):
+        for parameter in head.parameters():
+            torch.nn.init.normal_(parameter)
+    assert torch.equal(before[0], system.encode_images(b.images).global_)
+    assert torch.equal(before[1], system.text_points(b.texts))
 
 
 def test_attention_over_views_starts_as_their_mean(alta):
