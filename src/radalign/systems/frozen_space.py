@@ -56,15 +56,15 @@ def joint_width(system: System) -> int:
     Raises:
         RecipeError: If the two projections do not end in one space.
     """
-    image, text = system.vision.projection, system.text.projection
-    if image is None or text is None:
+    image, text = system.vision.config.projection, system.text.config.projection
+    if not image or not text:
         return 0
-    if image.out_features != text.out_features:
+    if image != text:
         raise RecipeError(
-            f"The vision encoder projects to {image.out_features} numbers and the text encoder to "
-            f"{text.out_features}: they were not trained together; name two encoders of one CLIP."
+            f"The vision encoder projects to {image} numbers and the text encoder to {text}: they were not trained "
+            "together; name two encoders of one CLIP."
         )
-    return int(image.out_features)
+    return image
 
 
 def text_pool_of(text: TextEncoder) -> Literal["last", "cls", "mean"]:
