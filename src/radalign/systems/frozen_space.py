@@ -61,8 +61,8 @@ def joint_width(system: System) -> int:
         return 0
     if image != text:
         raise RecipeError(
-            f"The vision encoder projects to {image} numbers and the text encoder to {text}: they were not trained "
-            "together; name two encoders of one CLIP."
+            f"The vision encoder projects to {image} numbers and the text encoder to {text}: they were not "
+            "trained together; name two encoders of one CLIP."
         )
     return image
 
