@@ -1,7 +1,6 @@
 """Is a radiograph good enough to learn from? Measures, limits, and the reason of each exclusion.
 
-    measure(image) -> Quality(saturated, sharpness, ...)       reasons(quality, limits) -> ("overexposed",
-    ...)
+    measure(image) -> Quality(saturated, sharpness, ...)    reasons(quality, limits) -> ("overexposed", ...)
 
 The published methods drop a share of images for "motion or over-exposure" without saying how it was judged;
 these measures and limits are this project's own and are meant to be seen on a sheet before they are trusted.
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from radalign.images.chest_shape import ChestShape, chest_shape
 from radalign.images.geometry import resize
 
 _SIDE_PX = 256
@@ -27,22 +27,16 @@ class Quality:
 
     Args:
         saturated: Share of the central half of the image at white or at black.
-        sharpness: Variance of the Laplacian over the variance of the image, at 256 px; blurred images are
-        low. contrast: 95th less 5th percentile of the central half, of the grey range.
-        mirror: Correlation of the frontal image with itself mirrored left to right.
-        turned: The same, mirrored top to bottom, less `mirror`; positive when it lies on its side.
-        upside_down: Mean of the top band less mean of the bottom band, over the contrast; positive when the
-        dense
-            abdomen is above.
+        sharpness: Variance of the Laplacian over the variance of the image, at 256 px; low when blurred.
+        contrast: 95th less 5th percentile of the central half, of the grey range.
+        shape: Whether it looks turned, upside down, inverted or cut at one side; see `chest_shape`.
         clipped_sides: How many sides (left, right) cut through a lung.
     """
 
     saturated: float
     sharpness: float
     contrast: float
-    mirror: float
-    turned: float
-    upside_down: float
+    shape: ChestShape
     clipped_sides: int
 
 
@@ -56,14 +50,18 @@ class Limits:
         contrast: Less is `flat`.
         turned: More is `turned` (frontal views).
         upside_down: More is `upside down` (frontal views).
+        inverted: More is `inverted` (frontal views).
+        cut: More is `clipped` (frontal views).
         clipped_sides: As many or more is `clipped` (frontal views).
     """
 
     saturated: float | None = 0.35
     sharpness: float | None = 0.006
     contrast: float | None = 0.12
-    turned: float | None = 0.45
-    upside_down: float | None = 0.12
+    turned: float | None = 0.05
+    upside_down: float | None = 0.05
+    inverted: float | None = 0.0
+    cut: float | None = 0.2
     clipped_sides: int | None = 2
 
 
@@ -80,17 +78,11 @@ def measure(image: np.ndarray) -> Quality:
     centre = small[_SIDE_PX // 4 : -_SIDE_PX // 4, _SIDE_PX // 4 : -_SIDE_PX // 4]
     ends = ((centre <= _ENDS) | (centre >= 1 - _ENDS)).mean()
     contrast = float(np.quantile(centre, 0.95) - np.quantile(centre, 0.05))
-    mirror = _correlation(small, small[:, ::-1])
-    band = _SIDE_PX // 5
-    middle = small[:, band:-band]
-    above = float(middle[:band].mean() - middle[-band:].mean())
     return Quality(
         saturated=float(ends),
         sharpness=float(_laplacian(small).var() / (small.var() + _EPSILON)),
         contrast=contrast,
-        mirror=mirror,
-        turned=_correlation(small, small[::-1]) - mirror,
-        upside_down=above / (contrast + _EPSILON),
+        shape=chest_shape(small),
         clipped_sides=_clipped_sides(small, contrast),
     )
 
@@ -103,33 +95,35 @@ def reasons(quality: Quality, limits: Limits | None = None, is_frontal: bool = T
         limits: From where on; the defaults are wide.
         is_frontal: Whether the rules for frontal views apply.
 
-    >>> reasons(Quality(0.5, 0.001, 0.5, 0.8, -0.5, -0.4, 0))
+    >>> reasons(Quality(0.5, 0.001, 0.5, ChestShape(-0.5, -0.4, -0.9, -0.2), 0))
     ('overexposed', 'blurred')
     """
     limits = limits or Limits()
+    shape = quality.shape
     rules = [
-        ("overexposed", limits.saturated is not None and quality.saturated > limits.saturated),
+        ("overexposed", _exceeds(quality.saturated, limits.saturated)),
         ("blurred", limits.sharpness is not None and quality.sharpness < limits.sharpness),
         ("flat", limits.contrast is not None and quality.contrast < limits.contrast),
     ]
     if is_frontal:
+        both_sides = limits.clipped_sides is not None and quality.clipped_sides >= limits.clipped_sides
         rules += [
-            ("turned", limits.turned is not None and quality.turned > limits.turned),
-            ("upside down", limits.upside_down is not None and quality.upside_down > limits.upside_down),
-            ("clipped", limits.clipped_sides is not None and quality.clipped_sides >= limits.clipped_sides),
+            ("inverted", _exceeds(shape.inverted, limits.inverted)),
+            ("turned", _exceeds(shape.turned, limits.turned)),
+            ("upside down", _exceeds(shape.upside_down, limits.upside_down)),
+            ("clipped", both_sides or _exceeds(shape.cut, limits.cut)),
         ]
     return tuple(name for name, broken in rules if broken)
+
+
+def _exceeds(value: float, limit: float | None) -> bool:
+    return limit is not None and value > limit
 
 
 def _laplacian(image: np.ndarray) -> np.ndarray:
     inner = image[1:-1, 1:-1]
     around = image[:-2, 1:-1] + image[2:, 1:-1] + image[1:-1, :-2] + image[1:-1, 2:]
     return np.asarray(around - 4 * inner)
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    return float((a * b).sum() / (np.sqrt((a * a).sum() * (b * b).sum()) + _EPSILON))
 
 
 def _clipped_sides(image: np.ndarray, contrast: float) -> int:

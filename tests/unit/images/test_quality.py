@@ -28,6 +28,20 @@ def soft(image: np.ndarray) -> np.ndarray:
     return np.asarray(small.resize((256, 256)), np.float32) / 255
 
 
+def tilted(image: np.ndarray, degrees: float) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).rotate(degrees, Image.Resampling.BILINEAR))
+
+
+def test_each_way_round_is_one_reason_only() -> None:
+    for fault, reason in ((np.rot90(chest(), 2), "upside down"), (1 - chest(), "inverted")):
+        assert reasons(measure(np.ascontiguousarray(fault))) == (reason,)
+
+
+@pytest.mark.parametrize("degrees", [-15, -8, 8, 15])
+def test_a_little_tilt_is_no_fault(degrees: float) -> None:
+    assert reasons(measure(tilted(chest(), degrees))) == ()
+
+
 def test_a_good_image_passes() -> None:
     assert reasons(measure(chest())) == ()
 
@@ -40,6 +54,12 @@ def test_a_good_image_passes() -> None:
         (lambda i: 0.5 + (i - 0.5) * 0.1, "flat"),
         (lambda i: np.rot90(i, 2), "upside down"),
         (np.rot90, "turned"),
+        (lambda i: np.rot90(i, 3), "turned"),
+        (lambda i: tilted(i, 45), "turned"),
+        (lambda i: tilted(i, -45), "turned"),
+        (lambda i: 1 - i, "inverted"),
+        (lambda i: i[:, 77:], "clipped"),
+        (lambda i: i[:, :-77], "clipped"),
         (lambda i: i[:, 70:-70], "clipped"),
     ],
 )
@@ -56,7 +76,7 @@ def test_frontal_rules_leave_laterals_alone_and_limits_may_be_off() -> None:
 
 def test_the_size_of_the_image_does_not_decide() -> None:
     large = np.kron(chest(), np.ones((3, 3), np.float32))
-    assert measure(large).mirror == pytest.approx(measure(chest()).mirror, abs=0.02)
+    assert measure(large).shape.inverted == pytest.approx(measure(chest()).shape.inverted, abs=0.02)
 
 
 def test_a_sheet_shows_before_and_after_and_counts_reasons(tmp_path: Path) -> None:
