@@ -130,7 +130,7 @@ def _as_it_is(grey: np.ndarray) -> np.ndarray:
 
 
 def _check(path: Path, header: Dataset, window: Window, force_window: bool, max_pixels: int) -> None:
-    if not any(name in header for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+    if not any(header.get(name) for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         what = header.get("Modality") or "no modality named"
         raise ImageError(f"{path} is DICOM without an image ({what}); leave it out.")
     if "Rows" not in header or "Columns" not in header:

@@ -242,6 +242,15 @@ def test_dicom_without_pixels_is_refused(write_dicom: Write, ramp: np.ndarray) -
         read_image(path)
 
 
+def test_dicom_with_empty_pixels_is_refused(write_dicom: Write, ramp: np.ndarray) -> None:
+    path = write_dicom(ramp)
+    ds = pydicom.dcmread(path)
+    ds.PixelData = b""
+    ds.save_as(path)
+    with pytest.raises(ImageError, match=r"without an image \(DX\)"):
+        read_image(path)
+
+
 def test_a_missing_codec_is_named_with_its_extra(write_dicom: Write, ramp: np.ndarray) -> None:
     from pydicom.encaps import encapsulate
     from pydicom.pixels import get_decoder
