@@ -118,6 +118,7 @@ class ALTA(System):
             need_targets(recipe.data.slots, s.mask_ratio, "current_frontal")
         self.decoder = ImageDecoder(d_img, self.grid, patch, s.decoder_depth, s.decoder_heads)
         self.begun_with = self._begin_with_published(recipe)
+        self._beginning = self._hashes_of_published()
         self.maps_head = WarmMaps(self, len(recipe.data.slots)) if s.warm_start == "cca" else None
         if self.maps_head is not None:
             self.maps_head.silence(self.image_global_head, self.text_global_head)
@@ -135,6 +136,13 @@ class ALTA(System):
         self.text_local_head.load_state_dict(self.text_global_head.state_dict())
         _LOG.info("ALTA begins with published parts: %s", ", ".join(sorted(begun)) or "none")
         return frozenset(begun)
+
+    def _hashes_of_published(self) -> dict[str, str]:
+        """Of all that building this system again gives back: the published parts and the fixed positions."""
+        copied = {"text_local_head"} if "text_global_head" in self.begun_with else set()
+        parts = self.begun_with | copied
+        names = [n for n, _ in self.named_parameters() if n.split(".")[0] in parts or n == "decoder.position"]
+        return {name: extras.tensor_hash(self.get_parameter(name)) for name in names}
 
     def _choose_what_trains(self) -> None:
         """Adapters, heads, embeddings and every LayerNorm train; the rest of the backbones stays frozen."""
@@ -176,6 +184,11 @@ class ALTA(System):
     def _stands_in(self) -> bool:
         """Whether mean patch and word stand for the global heads: those alone are trained."""
         return self._has_local() and not self._has_global()
+
+    def built_again(self) -> frozenset[str]:
+        """What is frozen and still as it came with the backbones, and the decoder's fixed positions."""
+        frozen = {n: p for n, p in self.named_parameters() if not p.requires_grad and n in self._beginning}
+        return frozenset(n for n, p in frozen.items() if extras.tensor_hash(p) == self._beginning[n])
 
     # -- encoding ----------------------------------------
 

@@ -266,12 +266,21 @@ class System(nn.Module):
     # -- travelling ----------------------------------------
 
     def own_state(self) -> dict[str, Tensor]:
-        """What travels with the system: every tensor that is not a frozen part of a backbone."""
+        """The system's own: every tensor that is not a frozen part of a backbone."""
         trainable = {name for name, p in self.named_parameters() if p.requires_grad}
         buffers = {name for name, _ in self.named_buffers()}
         encoder_buffers = {n for n in buffers if n.startswith(("vision.", "text.")) and "adapter" not in n}
         skip = (self._backbone_names - trainable) | encoder_buffers
         return {n: t.detach().cpu().contiguous() for n, t in self.state_dict().items() if n not in skip}
+
+    def built_again(self) -> frozenset[str]:
+        """Own tensors that never change and that building the system gives back: they need not travel."""
+        return frozenset()
+
+    def saved_state(self) -> dict[str, Tensor]:
+        """What a saved system holds: its own tensors without those that are built again."""
+        again = self.built_again()
+        return {name: tensor for name, tensor in self.own_state().items() if name not in again}
 
     @property
     def identity(self) -> str:

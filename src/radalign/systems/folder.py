@@ -70,7 +70,7 @@ def write_files(
     specs = {"vision": backbones.vision, "text": backbones.text}
     named = {side: {"spec": specs[side], "identity": name} for side, name in system.backbones.items()}
     (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
-    save_file(system.own_state(), folder / TENSORS)
+    save_file(system.saved_state(), folder / TENSORS)
     (folder / "backbones.toml").write_text(tomli_w.dumps(named), encoding="utf-8")
     (folder / "preprocessing.toml").write_text(tomli_w.dumps(_preprocessing(system)), encoding="utf-8")
     (folder / "README.md").write_text(card or plain_card(system), encoding="utf-8")
@@ -224,7 +224,8 @@ def own_tensors(folder: Path) -> dict[str, Tensor]:
 def _load_own(system: System, folder: Path) -> None:
     path, tensors = folder / TENSORS, own_tensors(folder)
     wanted = system.own_state()
-    missing, unexpected = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    missing = sorted(system.saved_state().keys() - tensors.keys())
+    unexpected = sorted(tensors.keys() - wanted.keys())  # an older version saved all of its own
     wrong = [n for n in wanted.keys() & tensors.keys() if wanted[n].shape != tensors[n].shape]
     if missing or unexpected or wrong:
         raise SystemFolderError(

@@ -73,9 +73,10 @@ def start_from(system: System, name: str | Path) -> Started:
     shared = sorted(own.keys() & there.keys())
     _need_fit(system, folder, own, there)
     system.load_state_dict({n: there[n] for n in shared}, strict=False)
+    fresh = system.saved_state().keys() - there.keys()
     with (folder / TENSORS).open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Started(Path(name).name, sha256, tuple(shared), tuple(sorted(own.keys() - there.keys())))
+    return Started(Path(name).name, sha256, tuple(shared), tuple(sorted(fresh)))
 
 
 def _need_fit(system: System, folder: Path, own: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> None:

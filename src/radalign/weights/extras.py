@@ -6,12 +6,13 @@ A system that has such a part begins with the published one. Names within a part
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import Tensor, nn, uint8
 
 from radalign.weights.files import read_checkpoint, read_folder
 from radalign.weights.hub import encoder_folder
@@ -101,6 +102,18 @@ def begin_with(module: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
         return False
     module.load_state_dict({name: tensors[name] for name in shapes}, strict=False)
     return True
+
+
+def tensor_hash(tensor: Tensor) -> str:
+    """The SHA-256 of a tensor's type and bytes, in hex, to see later whether it is still what it began as.
+
+    >>> tensor_hash(Tensor([1.0])) == tensor_hash(Tensor([2.0]))
+    False
+    """
+    plain = tensor.detach().cpu().contiguous()
+    return hashlib.sha256(
+        str(plain.dtype).encode() + plain.flatten().view(uint8).numpy().tobytes()
+    ).hexdigest()
 
 
 def _beside(spec: str | Mapping[str, Any], wanted: Callable[[str], bool]) -> dict[str, Tensor]:

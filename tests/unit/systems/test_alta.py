@@ -7,12 +7,15 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 
 import radalign
 from radalign.data.batches import BatchError, ImageBatch, StudyBatch, TextBatch
 from radalign.nn.decoder import ImageDecoder
 from radalign.nn.heads import ProjectionHead, WordHead
 from radalign.systems.base import create
+from radalign.systems.folder import TENSORS
+from radalign.systems.start_from import start_from
 from radalign.weights import extras
 from radalign.weights.hub import load_text, load_vision
 from radalign.weights.tokenizer import HashTokenizer
@@ -303,6 +306,56 @@ def test_it_begins_with_the_decoder_and_heads_that_came_with_the_backbones(alta,
     assert system.decoder.transformer.blocks[0].qkv.weight.requires_grad is not decoder
     same = torch.equal(system.decoder.predict.weight, states["decoder"]["predict.weight"])
     assert same is decoder
+
+
+@pytest.mark.parametrize("decoder", [True, False])
+def test_a_saved_system_holds_only_what_trained(alta, tmp_path, decoder):
+    system = alta(*published_backbones(tmp_path, decoder)[0]).eval()
+    with torch.no_grad():
+        for parameter in system.parameters():
+            if parameter.requires_grad:
+                parameter += 0.1
+    system.save(tmp_path / "run")
+    saved = set(load_file(tmp_path / "run" / TENSORS))
+    assert saved == {name for name, p in system.named_parameters() if p.requires_grad}
+    again, whole = radalign.load(tmp_path / "run"), system.state_dict()
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in again.state_dict().items())
+    assert again.identity == system.identity
+
+
+def test_a_system_saved_with_its_frozen_tensors_still_loads(alta, tmp_path):
+    where = published_backbones(tmp_path, True)[0]
+    system = alta(*where, "objectives.local_contrastive=0").eval()
+    system.save(tmp_path / "run")
+    lean = set(load_file(tmp_path / "run" / TENSORS))
+    save_file(system.own_state(), tmp_path / "run" / TENSORS)  # as the first version did
+    frozen = set(system.own_state()) - lean
+    assert {
+        "decoder.position",
+        "decoder.transformer.blocks.0.qkv.weight",
+        "text_local_head.out.bias",
+    } <= frozen
+    assert "image_local_head.out.bias" in lean  # drawn, not published
+    assert radalign.load(tmp_path / "run").identity == system.identity
+    started = start_from(alta(*where), tmp_path / "run")
+    assert frozen <= set(started.taken)
+    assert not started.fresh
+
+
+def test_a_frozen_tensor_that_is_not_the_published_one_is_saved(alta, tmp_path):
+    """A run whose decoder trained, then one that starts from it with the decoder frozen."""
+    where = published_backbones(tmp_path, True)[0]
+    trained = alta(*where, "model.freeze_decoder=false")
+    with torch.no_grad():
+        trained.decoder.transformer.blocks[0].up.weight += 1
+    trained.save(tmp_path / "trained")
+    system = alta(*where)
+    start_from(system, tmp_path / "trained")
+    system.save(tmp_path / "run")
+    again = radalign.load(tmp_path / "run")
+    assert torch.equal(
+        again.decoder.transformer.blocks[0].up.weight, trained.decoder.transformer.blocks[0].up.weight
+    )
 
 
 def test_what_the_public_code_decays_decays():
