@@ -97,7 +97,7 @@ def mean_of_all(total: Tensor, count: Tensor | int) -> Tensor:
     (tensor(1.5000), tensor(0.))
     """
     total = total.to(torch.promote_types(total.dtype, torch.float32))
-    count = torch.as_tensor(count, device=total.device).to(total.dtype).expand(total.shape)
+    count = torch.as_tensor(count, device=total.device).detach().to(total.dtype).expand(total.shape)
     if world_size() == 1 or not torch.is_grad_enabled():
         return total / count.clamp(min=1)
     whole = torch.stack([total.detach(), count])
