@@ -156,6 +156,16 @@ def test_an_adapter_too_few_is_no_alta(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["ALTA.pth"]
 
 
+def test_images_are_prepared_as_published(golden):
+    system, _, said = golden
+    data, augment = system.recipe.data, system.recipe.data.augment
+    assert (data.geometry, data.resample) == ("crop", "bicubic")
+    assert data.resize_px == round(data.size_px * 256 / 224)
+    assert (augment.rotate_deg, augment.translate, augment.shear_deg) == (20, 0.1, 10)
+    assert system.vision.mean == tuple(said.get("image_mean", [0.4785] * 3))
+    assert system.vision.std == tuple(said.get("image_std", [0.2834] * 3))
+
+
 def test_heads_that_a_checkpoint_does_not_tell_are_asked_for(tmp_path):
     checkpoint = GOLDEN / "alta_small" / "checkpoint.safetensors"
     if not checkpoint.is_file():

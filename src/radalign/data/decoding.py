@@ -21,7 +21,7 @@ from typing import IO
 import numpy as np
 
 from radalign.images.errors import ImageError
-from radalign.images.geometry import Fit
+from radalign.images.geometry import Fit, Resample
 from radalign.images.read import read_square
 from radalign.images.window import Window
 
@@ -38,6 +38,8 @@ class Job:
         geometry: How it becomes square.
         window: Grey value window.
         original: (width, height) before the source squashed it, (0, 0) if unknown.
+        resize_px: Side before the middle is kept, 0 = size_px.
+        resample: How it is resized.
     """
 
     path: str
@@ -45,12 +47,17 @@ class Job:
     geometry: Fit = "stretch"
     window: Window = "dicom"
     original: tuple[int, int] = (0, 0)
+    resize_px: int = 0
+    resample: Resample = "bilinear"
 
 
 def decode(job: Job) -> np.ndarray | str:
     """Decode one image to uint8 [size_px, size_px], or say in a sentence why it cannot be used."""
     try:
-        image = read_square(job.path, job.size_px, job.geometry, job.original, job.window)
+        image = read_square(
+            job.path, job.size_px, job.geometry, job.original, job.window,
+            resize_px=job.resize_px, resample=job.resample,
+        )  # fmt: skip
     except ImageError as error:
         return str(error)
     except MemoryError:

@@ -1,6 +1,6 @@
 """The pixel cache: every view decoded once to a square uint8 image in one memory-mapped file.
 
-    <folder>/<size>px-<geometry>-<window>/
+    <folder>/<size>px-<geometry>-<window>/        (with the margin and the resampling, where set)
         pixels.u8           row after row, size_px x size_px bytes each
         state.u8            one byte per row: 0 wanted, 1 decoded, 2 unreadable
         rows.jsonl          one line per row: what the image was (path, time, bytes) and its key
@@ -120,9 +120,13 @@ def cache_name(settings: DataSettings) -> str:
 
     >>> cache_name(DataSettings(size_px=224, cache_px=256))
     '256px-stretch-dicom'
+    >>> cache_name(DataSettings(geometry="crop", resize_px=256, resample="bicubic"))
+    '224px-crop256-dicom-bicubic'
     """
     window = settings.window if isinstance(settings.window, str) else "{:g}-{:g}".format(*settings.window)
-    return f"{settings.cached_px}px-{settings.geometry}-{window}"
+    margin = settings.cached_resize_px or ""
+    how = "" if settings.resample == "bilinear" else f"-{settings.resample}"
+    return f"{settings.cached_px}px-{settings.geometry}{margin}-{window}{how}"
 
 
 class _Store:
@@ -165,7 +169,15 @@ class _Store:
     def _job(self, manifest: Manifest, view: View) -> Job:
         s = self.settings
         original = (view.original_width_px, view.original_height_px)
-        return Job(str(manifest.image_path(view)), s.cached_px, s.geometry, s.window, original)
+        return Job(
+            str(manifest.image_path(view)),
+            s.cached_px,
+            s.geometry,
+            s.window,
+            original,
+            s.cached_resize_px,
+            s.resample,
+        )
 
     def decode(self, todo: Sequence[tuple[int, Job]], processes: int, progress: Progress | None) -> None:
         """Decode portion by portion: pixels, to disk, then the states."""

@@ -56,7 +56,9 @@ def read_square(view: View, manifest: Manifest, settings: DataSettings) -> np.nd
     """
     original = (view.original_width_px, view.original_height_px)
     path = str(manifest.image_path(view))
-    square = decode(Job(path, settings.size_px, settings.geometry, settings.window, original))
+    s = settings
+    job = Job(path, s.size_px, s.geometry, s.window, original, s.resize_px, s.resample)
+    square = decode(job)
     if isinstance(square, str):
         raise ImageError(square)
     return square

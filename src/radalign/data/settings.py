@@ -105,6 +105,17 @@ class DataSettings(_Section):
     geometry: Literal["stretch", "crop", "pad"] = Field(
         "stretch", description="How a non-square image becomes square."
     )
+    resize_px: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="`crop`: the shorter side is scaled to this before the middle is kept; 0 = size_px.",
+    )
+    resample: Literal["bilinear", "bicubic"] = Field("bilinear", description="How images are resized.")
+    mean: tuple[float, ...] = Field(
+        (), description="Mean of the grey values (0..1), one or per channel; empty = the backbone's own."
+    )
+    std: tuple[float, ...] = Field((), description="Their standard deviation; empty = the backbone's own.")
     window: Literal["dicom", "percentile"] | tuple[float, float] = Field(
         "dicom",
         description="Grey values: the file's own window, percentiles, or (level, width) in modality units.",
@@ -149,6 +160,21 @@ class DataSettings(_Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _preprocessing_makes_sense(self) -> DataSettings:
+        if self.resize_px and (self.geometry != "crop" or self.resize_px < self.size_px):
+            raise ValueError(
+                f"data.resize_px ({self.resize_px}) is for data.geometry = 'crop' and must be at least "
+                f"data.size_px ({self.size_px}); set both, or data.resize_px=0."
+            )
+        lengths = (len(self.mean), len(self.std))
+        if lengths not in ((0, 0), (1, 1), (3, 3)) or any(value <= 0 for value in self.std):
+            raise ValueError(
+                "data.mean and data.std must be given together, one number or three each, the second "
+                f"positive; got {list(self.mean)}, {list(self.std)}."
+            )
+        return self
+
     def enlarged(self, scale: int) -> DataSettings:
         """The same with images `scale` times as large, for targets that are finer than the input.
 
@@ -163,12 +189,17 @@ class DataSettings(_Section):
                 f"data.cache_px ({self.cache_px}) is smaller than the images to rebuild ({size_px} px); set "
                 "it to 0 or at least to that."
             )
-        return self.model_copy(update={"size_px": size_px})
+        return self.model_copy(update={"size_px": size_px, "resize_px": self.resize_px * scale})
 
     @property
     def cached_px(self) -> int:
         """Side of the cached image, pixels."""
         return self.cache_px or self.size_px
+
+    @property
+    def cached_resize_px(self) -> int:
+        """What `resize_px` is for the cached image: the same margin."""
+        return self.resize_px * self.cached_px // self.size_px
 
 
 class TrainSettings(_Section):

@@ -92,7 +92,7 @@ def phrase_heatmap(system: LocalSystem, study: Study, manifest: Manifest, phrase
 
 
 def box_mask(
-    boxes: Sequence[Box], width_px: int, height_px: int, size_px: int, geometry: Fit
+    boxes: Sequence[Box], width_px: int, height_px: int, size_px: int, geometry: Fit, resize_px: int = 0
 ) -> tuple[Bools, Bools]:
     """Where boxes lie on the square that a system sees, and which of its pixels show the image.
 
@@ -102,6 +102,7 @@ def box_mask(
         height_px: Of the original image.
         size_px: S.
         geometry: How the image became a square.
+        resize_px: With `crop`: its side before the middle was kept; 0 = S.
 
     Returns:
         inside [S, S], valid [S, S]. A pixel is inside when its centre is in a box.
@@ -110,9 +111,7 @@ def box_mask(
     >>> inside.tolist(), bool(valid.all())
     ([[True, False], [False, False]], True)
     """
-    height, width = (
-        (size_px, size_px) if geometry == "stretch" else inner_size((height_px, width_px), size_px, geometry)
-    )
+    height, width = inner_size((height_px, width_px), resize_px or size_px, geometry)
     top, left = _offset(size_px, height), _offset(size_px, width)
     y = (np.arange(size_px) + 0.5 - top) * height_px / height
     x = (np.arange(size_px) + 0.5 - left) * width_px / width

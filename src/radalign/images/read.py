@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from radalign.images.dicom import Frame, check_size, read_frame
 from radalign.images.errors import ImageError
-from radalign.images.geometry import Fit, centre, inner_size, resize
+from radalign.images.geometry import Fit, Resample, centre, inner_size, resize, resize_bicubic
 from radalign.images.shrink import shrink
 from radalign.images.window import Window
 
@@ -70,6 +70,8 @@ def read_square(
     force_window: bool = False,
     crop_collimation: bool = False,
     max_pixels: int = MAX_PIXELS,
+    resize_px: int = 0,
+    resample: Resample = "bilinear",
 ) -> np.ndarray:
     """Read a radiograph as a square: `geometry.fit_square(read_image(path), ...)`, several times faster.
 
@@ -85,6 +87,8 @@ def read_square(
         force_window: See `read_image`.
         crop_collimation: See `read_image`.
         max_pixels: See `read_image`.
+        resize_px: With `crop`: the side to which the image is scaled before its middle is kept; 0 = size_px.
+        resample: How it is resized.
 
     Returns:
         float32 [size_px, size_px], 0..1, bright = dense.
@@ -93,7 +97,9 @@ def read_square(
         ImageError: As `read_image`.
     """
     frame = _open(Path(path), window, force_window, crop_collimation, max_pixels)
-    height, width = inner_size(upright_size(frame), size_px, mode, original)
+    height, width = inner_size(upright_size(frame), resize_px or size_px, mode, original)
+    if resample == "bicubic":
+        return centre(resize_bicubic(frame.greys(frame.stored), height, width), size_px)
     if height > frame.stored.shape[0] or width > frame.stored.shape[1]:
         return centre(resize(frame.greys(frame.stored), height, width), size_px)
     return centre(shrink(frame.stored, frame.greys, height, width), size_px)

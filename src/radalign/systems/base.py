@@ -46,6 +46,7 @@ SYSTEMS = {
     "two_towers": "radalign.systems.two_towers:TwoTowers",
 }
 
+_DATA = DataSettings().model_dump()
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
@@ -74,6 +75,8 @@ class System(nn.Module):
         self.settings = self._checked(recipe)
         self.recipe = recipe
         self.vision = load_vision(recipe.backbones.vision)
+        if recipe.data.mean:
+            self.vision.mean, self.vision.std = _three(recipe.data.mean), _three(recipe.data.std)
         self.text, self.tokenizer = load_text(recipe.backbones.text)
         self._backbone_names = frozenset(name for name, _ in self.named_parameters())
         self.feature_cache: Path | None = None  # where a warm start keeps the features of frozen towers
@@ -297,6 +300,10 @@ class System(nn.Module):
     def _embedding_settings(self) -> dict[str, Any]:
         data = self.recipe.data
         kept = {k: getattr(data, k) for k in ("size_px", "geometry", "window", "slots", "unknown_view")}
+        # What a later version added counts where it is set, so that old identities stay.
+        kept |= {
+            k: v for k in ("resize_px", "resample", "mean", "std") if (v := getattr(data, k)) != _DATA[k]
+        }
         return {
             "system": self.recipe.system,
             # without defaults, so that a setting which a later version adds leaves old identities alone
@@ -310,6 +317,12 @@ class System(nn.Module):
         from radalign.systems.folder import write_system
 
         write_system(self, Path(folder), card)
+
+
+def _three(numbers: Sequence[float]) -> tuple[float, float, float]:
+    """One number for each colour channel, or three: [1] or [3] -> 3."""
+    red, green, blue = numbers if len(numbers) == 3 else (*numbers, *numbers, *numbers)
+    return float(red), float(green), float(blue)
 
 
 def weights_hash(identity: str) -> str:

@@ -117,6 +117,8 @@ def _preprocessing(system: System) -> dict[str, Any]:
         "image": {
             "size_px": data.size_px,
             "geometry": data.geometry,
+            "resize_px": data.resize_px,
+            "resample": data.resample,
             "window": data.window,
             "slots": list(data.slots),
             "mean": list(system.vision.mean),

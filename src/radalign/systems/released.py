@@ -144,7 +144,14 @@ def _recipe(source: Source, sizes: Mapping[str, Any], folder: Path) -> Recipe:
     # A checkpoint that was made without dropping patches has nothing to rebuild.
     rebuilds = bool(model["mask_ratio"])
     objectives = dict(paper.objectives) if rebuilds else paper.objectives | {"image_reconstruction": 0.0}
-    data = paper.data.model_copy(update={"size_px": sizes["image_px"]})
+    data = paper.data.model_copy(
+        update={
+            "size_px": sizes["image_px"],
+            "resize_px": round(sizes["image_px"] * 256 / 224),
+            "mean": (),
+            "std": (),  # the imported encoder's, which a --config may say
+        }
+    )
     update = {
         "name": "alta-released", "description": "ALTA with its released weights.",
         "backbones": backbones, "model": model, "objectives": objectives, "data": data,

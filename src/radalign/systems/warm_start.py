@@ -246,6 +246,8 @@ def _features_key(system: Any, manifest: Manifest) -> str:
     data, backbones = system.recipe.data, system.recipe.backbones
     parts = [*system.backbones.values(), str(backbones.max_tokens), manifest.where(split="train").sha256()]
     parts += [str(getattr(data, name)) for name in ("size_px", "geometry", "window", "slots", "unknown_view")]
+    if data.resize_px or data.resample != "bilinear" or data.mean:
+        parts += [str(data.resize_px), data.resample, str(data.mean), str(data.std)]
     parts += [str(data.size_px), str(torch.is_autocast_enabled(system.device.type))]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:20]
 

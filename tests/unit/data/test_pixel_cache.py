@@ -193,7 +193,7 @@ def test_a_decoder_that_crashes_costs_one_image(tmp_path, monkeypatch):
 
 def test_any_error_of_a_reader_becomes_a_reason(tmp_path, monkeypatch):
     job = Job(str(some_images(tmp_path, 1).root / "0.png"), 16)
-    monkeypatch.setattr(decoding, "read_square", lambda *_: {}["no such key"])
+    monkeypatch.setattr(decoding, "read_square", lambda *_, **__: {}["no such key"])
     assert "cannot be decoded (KeyError: 'no such key')" in decode(job)
     monkeypatch.setattr(decoding, "read_square", lambda *_: np.zeros((1 << 60,)))
     assert "more memory than there is" in decode(job) or "cannot be decoded" in decode(job)

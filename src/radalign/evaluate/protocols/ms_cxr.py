@@ -122,9 +122,8 @@ def _heats(system: LocalSystem, phrases: Sequence[Phrase], folder: Path, options
     for phrase in shown:
         study = Study(phrase.image, patient_of(phrase.image), (View(phrase.image, "FRONTAL"),))
         heat = phrase_heatmap(system, study, Manifest([study], folder), phrase.text)
-        yield Heat(
-            heat, *box_mask(phrase.boxes, phrase.width_px, phrase.height_px, data.size_px, data.geometry)
-        )
+        sides = (phrase.width_px, phrase.height_px, data.size_px)
+        yield Heat(heat, *box_mask(phrase.boxes, *sides, data.geometry, data.resize_px))
 
 
 def _values(heats: Iterable[Heat], strict: bool, threshold: float) -> dict[str, Floats]:
