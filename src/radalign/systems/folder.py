@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 TENSORS = "adapters.safetensors"
+PACKAGED = ("dinov2-s-derived", "minilm-l6")
 FILES = ("recipe.toml", TENSORS, "backbones.toml", "preprocessing.toml")
 
 
@@ -63,7 +64,8 @@ def write_files(
         card: The model card; "" writes a plain one.
         inside: Side to the folder in `folder` that holds its backbone (`{"vision": "./vision"}`).
     """
-    backbones = system.recipe.backbones.model_copy(update=dict(inside or {}))
+    where = {side: anchored(getattr(system.recipe.backbones, side)) for side in ("vision", "text")}
+    backbones = system.recipe.backbones.model_copy(update=where | dict(inside or {}))
     # Every model setting in full: a later version's other default must not change a saved system.
     model = system.settings.model_dump(mode="json", exclude_none=True)
     recipe = system.recipe.model_copy(update={"backbones": backbones, "model": model})
@@ -74,6 +76,18 @@ def write_files(
     (folder / "backbones.toml").write_text(tomli_w.dumps(named), encoding="utf-8")
     (folder / "preprocessing.toml").write_text(tomli_w.dumps(_preprocessing(system)), encoding="utf-8")
     (folder / "README.md").write_text(card or plain_card(system), encoding="utf-8")
+
+
+def anchored(spec: str | dict[str, Any]) -> str | dict[str, Any]:
+    """A backbone whose relative path is there now, by its whole path: a saved system opens from anywhere.
+
+    >>> anchored("minilm-l6"), anchored("hf://org/name")
+    ('minilm-l6', 'hf://org/name')
+    """
+    if isinstance(spec, dict):
+        return spec | {"file": str(Path(spec["file"]).resolve())} if "file" in spec else spec
+    is_path = spec not in PACKAGED and not spec.startswith("hf://") and Path(spec).exists()
+    return str(Path(spec).resolve()) if is_path else spec
 
 
 def read_system(name: str | Path) -> System:

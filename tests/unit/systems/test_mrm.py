@@ -181,6 +181,14 @@ def test_its_result_is_the_vision_backbone_of_an_aligning_system(trained, recipe
     assert radalign.load(tmp_path / "aligned").backbones == system.backbones
 
 
+def test_a_system_on_a_run_opens_from_another_folder(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(trained[0])
+    system = create("clinvla-heads", [*TINY[1:], "backbones.vision=./run"])
+    system.save(tmp_path / "aligned")
+    monkeypatch.chdir(tmp_path)
+    assert radalign.load("aligned").backbones == system.backbones
+
+
 def test_its_text_tower_loads_with_the_tokenizer_it_began_with(trained):
     encoder, tokenizer = load_text(str(trained[0] / "run"))
     assert encoder.identity.startswith("mrm sha256:")
