@@ -39,6 +39,12 @@ def test_a_parameter_trains_exactly_if_an_objective_reaches_it(name: str) -> Non
     assert [n for n, p in system.named_parameters() if not p.requires_grad and p.grad is not None] == []
 
 
+def test_every_objective_and_the_projection_have_an_arm_without_them() -> None:
+    clinvla = {tuple(arm.settings) for arm in load_plan("ablations-clinvla").arm}
+    assert {("objectives={local_contrastive=0.8}",), ("objectives={global_contrastive=1.0}",)} <= clinvla
+    assert ("model.orthogonality=soft",) in {tuple(arm.settings) for arm in load_plan("ablations-nearl").arm}
+
+
 @pytest.mark.parametrize("plan", PLANS)
 def test_no_two_arms_are_the_same_run(plan: str) -> None:
     runs = sorted((arm.recipe, tuple(sorted(arm.settings))) for arm in load_plan(plan).arm)

@@ -19,6 +19,14 @@ def test_every_packaged_recipe_is_valid_and_stands_alone_once_written(name):
     assert recipe_from_table(tomllib.loads(recipe.to_toml())) == recipe
 
 
+def test_what_clinvlas_paper_leaves_open_is_altas():
+    """(R22)"""
+    paper, alta = load_recipe("clinvla-paper"), load_recipe("alta-paper")
+    for name in ("epochs", "horizon_epochs", "warmup_epochs", "betas"):
+        assert getattr(paper.train, name) == getattr(alta.train, name), name
+    assert paper.data.augment == alta.data.augment
+
+
 def test_an_override_wins_over_the_file():
     assert load_recipe("clinvla", ["train.epochs=5", "train.lr=1e-3"]).train.epochs == 5
 
