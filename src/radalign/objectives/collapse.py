@@ -103,6 +103,63 @@ def measure_collapse(z_img: Tensor, z_txt: Tensor) -> Collapse:
     return Collapse(positive, negative, rank, min(spread(z_img), spread(z_txt)))
 
 
+class ClassCollapse(Collapse):
+    """The monitor of a classifier: its studies against the sentences of their own and of the other classes.
+
+    Studies of one class may well come to one point, and two classes need no more than two directions, so
+    that neither the rank nor the sentences' own spread judges here: only whether all studies, or studies and
+    every sentence, are at one point.
+    """
+
+    @property
+    def verdict(self) -> Verdict:
+        """`fail`, `warn` or `fine`.
+
+        >>> ClassCollapse(0.9, 0.1, 1.5, 0.7).verdict, ClassCollapse(0.3, 0.3, 1.0, 0.02).verdict
+        ('fine', 'fail')
+        """
+        if self.negative > 0.95 or self.spread < 0.15:
+            return "fail"
+        return "warn" if self.negative > 0.8 else "fine"
+
+    def sentence(self) -> str:
+        """What a person should know."""
+        numbers = (
+            f"cosine to the sentences of other classes {self.negative:.3f}, to that of the own one "
+            f"{self.positive:.3f}, spread {self.spread:.2f}"
+        )
+        return {
+            "fine": f"The space is healthy: {numbers}.",
+            "warn": f"The embeddings are narrow ({numbers}); see that the two cosines move apart.",
+            "fail": f"The embeddings have collapsed ({numbers}); lower train.lr, or train on more classes; "
+            "if they were as narrow before training, train longer or start warm.",
+        }[self.verdict]
+
+
+def measure_class_collapse(z_img: Tensor, z_class: Tensor, target: Tensor) -> ClassCollapse:
+    """Measure N studies against the sentences of C classes.
+
+    Args:
+        z_img: [N, E] L2-normalised study embeddings.
+        z_class: [C, E] L2-normalised embeddings of the classes' sentences.
+        target: int64 [N], the class of every study.
+
+    Returns:
+        The numbers, rank and spread those of the studies; with a single study rank 2, spread 1.
+
+    >>> found = measure_class_collapse(torch.eye(2), torch.eye(2), torch.tensor([0, 1]))
+    >>> found.positive, found.negative, found.verdict
+    (1.0, 0.0, 'fine')
+    """
+    z_img, cosine = z_img.double(), z_img.double() @ z_class.double().T  # [N, C]
+    own = torch.nn.functional.one_hot(target, len(z_class)).bool()
+    positive = cosine[own].mean().item()
+    negative = cosine[~own].mean().item() if len(z_class) > 1 else 0.0
+    if len(z_img) < 2:
+        return ClassCollapse(positive, negative, 2.0, 1.0)
+    return ClassCollapse(positive, negative, effective_rank(z_img), spread(z_img))
+
+
 def effective_rank(z: Tensor) -> float:
     """How many directions the rows really use: exp of the entropy of the normalised squared singular values.
 

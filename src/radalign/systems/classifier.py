@@ -80,6 +80,12 @@ class Classifier(System):
         """What a decision is made from, one row per study; here the embeddings [B, E]."""
         return self.encode_images(images).global_
 
+    def points(self, evidence: Tensor, images: ImageBatch) -> Tensor:
+        """The embeddings [B, E] that the collapse monitor sees: the evidence's first, unless it is logits."""
+        if getattr(self, "interaction", "prototype") != "prototype":
+            return self.encode_images(images).global_
+        return evidence[:, : self.width]
+
     def decide(self, evidence: Tensor) -> Tensor:
         """Logits [B, C] of evidence."""
         raise TypeError(f"{type(self).__name__} does not decide; every classifier must.")

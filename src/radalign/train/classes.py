@@ -18,6 +18,7 @@ from torch import Tensor
 from radalign.data.batches import StudyBatch
 from radalign.data.examples import VALIDATION_SHOTS, chosen_classes, few_of_each, of_classes
 from radalign.data.read_slots import has_view
+from radalign.objectives.collapse import Collapse, measure_class_collapse
 from radalign.study import Manifest, Study
 
 NUMBERS = ("accuracy", "class_accuracy", "classes_chosen", "loss")
@@ -88,7 +89,7 @@ def validate_classes(
     batches: Iterable[StudyBatch],
     precision: Callable[[], AbstractContextManager[Any]],
     tune: bool,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], Collapse]:
     """How right a classifier is on some studies.
 
     Args:
@@ -99,19 +100,22 @@ def validate_classes(
 
     Returns:
         `accuracy`, `class_accuracy` (mean over the classes), `classes_chosen` (how many classes are ever
-        decided for; 1 is a collapse) and `loss` (cross-entropy, nats).
+        decided for; 1 is a collapse) and `loss` (cross-entropy, nats); with the collapse monitor's numbers,
+        and its own result.
     """
-    rows, targets = [], []
+    rows, points, targets = [], [], []
     for batch in batches:
         with precision():
             rows.append(system.evidence(batch.images).float())
+            points.append(system.points(rows[-1], batch.images).float())
         targets.append(present_class(batch))
     evidence, target = torch.cat(rows), torch.cat(targets)
     with precision():
         if tune:
             system.tune(evidence, target)
-        logits = system.decide(evidence).float()
-    return class_numbers(logits, target)
+        logits, sentences = system.decide(evidence).float(), system.class_texts().float()
+    collapse = measure_class_collapse(torch.cat(points), sentences, target)
+    return class_numbers(logits, target) | collapse.numbers(), collapse
 
 
 def present_class(batch: StudyBatch) -> Tensor:

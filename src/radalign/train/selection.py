@@ -25,12 +25,13 @@ def known_numbers(system: Any = None) -> tuple[str, ...]:
     >>> "r10" in known_numbers(), "gap" in known_numbers()
     (True, True)
     """
+    two = torch.eye(2)
+    monitor = tuple(measure_collapse(two, two).numbers())
     if classifies_only(system):
-        return NUMBERS
+        return (*NUMBERS, *monitor)
     if not getattr(system, "aligns", True):
         return ("loss", *system.objective_names)
-    two = torch.eye(2)
-    return (*retrieval_numbers(two, two), *measure_collapse(two, two).numbers())
+    return (*retrieval_numbers(two, two), *monitor)
 
 
 def need_known(name: str, system: Any = None) -> None:

@@ -91,12 +91,13 @@ def validate(
     Returns:
         The numbers (collapse monitor included) and the monitor's own result, None without a joint space.
     """
+    collapse: Collapse | None
     was_training = system.training
     system.eval()
     here = (batch.to(device) for batch in batches)
     with torch.inference_mode():
         if classifies_only(system):
-            numbers, collapse = validate_classes(system, here, precision, tune), None
+            numbers, collapse = validate_classes(system, here, precision, tune)
         elif getattr(system, "aligns", True):
             numbers, collapse = _measure_pairs(system, here, precision)
         else:

@@ -6,9 +6,12 @@ import json
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from radalign.data.settings import TrainSettings
+from radalign.objectives.collapse import CollapseError, measure_class_collapse
 from radalign.systems.base import create, load
+from radalign.systems.nearl_clip import NEARLCLIP
 from radalign.systems.recipe import RecipeError
 from radalign.train.loop import train
 from radalign.train.schedule import rate_share
@@ -100,3 +103,34 @@ def test_the_batch_as_context_needs_another_way_to_validate(tmp_path):
         run(tmp_path / "a", "nearl-few-shot", 'model.interaction="batch"')
     how = ('model.interaction="batch"', 'model.evaluation="prototype"', "train.epochs=1", "data.shots=2")
     assert run(tmp_path / "b", "nearl-few-shot", *how).is_finished
+
+
+@pytest.mark.parametrize("how", ["prototype", "instance"])
+def test_a_classifier_whose_studies_come_to_one_point_has_collapsed(tmp_path, monkeypatch, how):
+    asked = ("nearl-few-shot", f"model.interaction={how}", "data.shots=2")
+    healthy = run(tmp_path / "a", *asked)
+    assert {"negative", "positive", "spread", "effective_rank"} <= set(healthy.last_numbers)
+    real = NEARLCLIP._project_image
+    monkeypatch.setattr(
+        NEARLCLIP,
+        "_project_image",
+        lambda *given: real(*given) * 1e-9 + torch.ones(()),  # [B, E], all alike
+    )
+    with pytest.raises(CollapseError, match=r"have collapsed .*spread 0\.00"):
+        run(tmp_path / "b", *asked, fail_on_collapse=True)
+
+
+def test_the_monitors_cosines_are_those_of_own_and_other_classes():
+    studies = F.normalize(torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
+    sentences = F.normalize(torch.randn(3, 8, generator=torch.Generator().manual_seed(1)), dim=-1)
+    target = torch.tensor([0, 1, 2, 2, 1, 0])
+    own = [float(studies[i] @ sentences[c]) for i, c in enumerate(target.tolist())]
+    other = [
+        float(studies[i] @ sentences[k]) for i, c in enumerate(target.tolist()) for k in range(3) if k != c
+    ]
+    found = measure_class_collapse(studies, sentences, target)
+    assert found.positive == pytest.approx(sum(own) / 6, abs=1e-6)
+    assert found.negative == pytest.approx(sum(other) / 12, abs=1e-6)
+    # Two classes, each at one point, tell apart all there is: a rank of 2 or less is no collapse here.
+    pair = torch.eye(8)[[0, 0, 1, 1]]
+    assert measure_class_collapse(pair, torch.eye(8)[:2], torch.tensor([0, 0, 1, 1])).verdict == "fine"
