@@ -28,7 +28,7 @@ CLIP = [
     f"backbones.text={{random={{{TEXT}, norm='pre', causal=true, projection=16}}}}",
 ]
 SMALL = ["backbones.max_tokens=32", "data.size_px=32"]
-TWICE = ["backbones.max_tokens=32", "data.size_px=64", "model.decoder_heads=2", "model.decoder_depth=1"]
+TWICE = [*SMALL, "model.decoder_heads=2", "model.decoder_depth=1"]  # targets at twice the size
 CLASSES = 'model.classes=["normal", "effusion", "nodule", "fracture", "mass", "pneumonia"]'
 TWO_VIEWS = 'data.slots=["current_frontal", "current_lateral"]'
 ATTRACTION = "objectives={global_attraction=1.0, local_attraction=0.8, variance=1.0}"
@@ -105,7 +105,7 @@ def made(case: str) -> System:
 
 def part_of_batch(system: System, rank: int, world: int) -> StudyBatch:
     """The process's studies; each process pads its reports to a length of its own."""
-    slots, size = system.recipe.data.slots, system.recipe.data.size_px
+    slots, size = system.recipe.data.slots, system.loading().size_px
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (6, len(slots), size, size), dtype=torch.uint8, generator=generator)
     mask = torch.tensor(VIEWS)[:, : len(slots)] > 0
