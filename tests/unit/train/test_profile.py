@@ -52,6 +52,23 @@ def test_torch_confirms_the_count_of_a_training_step(recipe):
     assert abs(count.difference) < limit, count
 
 
+def test_texts_that_see_each_image_are_part_of_an_images_cost():
+    """Interaction `instance` reads every class's sentence once per image; `prototype` once for all."""
+    few, many = ('model.classes=["a", "b"]', 'model.classes=["a", "b", "c", "d", "e", "f"]')
+    costs = {
+        (how, names): count_images(
+            create("nearl-offline", [*BACKBONES, names, f"model.interaction={how}"]), 1
+        )[0]
+        for how in ("instance", "prototype")
+        for names in (few, many)
+    }
+    more = {how: costs[how, many].macs - costs[how, few].macs for how in ("instance", "prototype")}
+    text = count_text(create("nearl-offline", BACKBONES), 8).macs  # at least what a sentence takes
+    assert more["instance"] > 3 * text > more["prototype"]
+    assert costs["instance", many].macs > 2 * costs["prototype", many].macs
+    assert all(abs(count.difference) < 0.01 for count in costs.values())
+
+
 def test_a_tower_costs_what_the_formula_says():
     system = create("clinvla-heads", BACKBONES)
     tokens, width, mlp, patch = 16 + 1, 32, 64, 8

@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from radalign.systems.base import System
-from radalign.train.profile.inputs import random_batch, random_images, random_texts
+from radalign.train.profile.inputs import random_batch, random_images, random_texts, result_of
 from radalign.train.profile.products import MatrixProducts
 
 
@@ -99,7 +99,7 @@ def count_step(system: System, studies: int, views: int, tokens: int) -> Count |
 
 def _image(system: System, case: str, views: int) -> Count:
     images = random_images(system, 1, views)
-    return Count(case, views, 0, *_without_gradient(system, lambda: system.encode_images(images)))
+    return Count(case, views, 0, *_without_gradient(system, lambda: result_of(system, images)))
 
 
 def _without_gradient(system: System, work: Callable[[], object]) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import torch
 
 from radalign.data.batches import ImageBatch, StudyBatch, TextBatch
 from radalign.systems.base import System
+from radalign.systems.classifier import Classifier
 from radalign.systems.recipe import RecipeError
 
 _SENTENCE = "No pleural effusion. "
@@ -34,6 +35,13 @@ def random_images(system: System, studies: int, views: int, size_px: int = 0) ->
     images = torch.randint(0, 256, (studies, slots, size, size), dtype=torch.uint8, generator=generator)
     present = (torch.arange(slots) < views).expand(studies, -1).contiguous()
     return ImageBatch(images, present).to(system.device)
+
+
+def result_of(system: System, images: ImageBatch) -> object:
+    """What a user gets for studies: a classifier's logits, its texts' passes included, or the embeddings."""
+    if isinstance(system, Classifier) and system.learns_from_labels:
+        return system.logits(images)
+    return system.encode_images(images)
 
 
 def random_texts(system: System, texts: int, tokens: int) -> TextBatch:

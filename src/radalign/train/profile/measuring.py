@@ -15,7 +15,7 @@ import torch
 from radalign.data.provenance import peak_memory_bytes
 from radalign.systems.base import System
 from radalign.train.device import Processes
-from radalign.train.profile.inputs import random_batch, random_images, random_texts
+from radalign.train.profile.inputs import random_batch, random_images, random_texts, result_of
 from radalign.train.step import Stepper
 
 WARM_UP = 2
@@ -45,9 +45,9 @@ class Latency:
 
 
 def measure_images(system: System, processes: Processes, batch: int, views: int, calls: int) -> Latency:
-    """Time `encode_images` on whole images, in evaluation mode."""
+    """Time the result of whole images (see `result_of`), in evaluation mode."""
     images = random_images(system, batch, views)
-    return _encoding("image", system, processes, batch, lambda: system.encode_images(images), calls)
+    return _encoding("image", system, processes, batch, lambda: result_of(system, images), calls)
 
 
 def measure_texts(system: System, processes: Processes, batch: int, tokens: int, calls: int) -> Latency:
