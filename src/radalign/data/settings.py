@@ -266,6 +266,10 @@ class TrainSettings(_Section):
         description="Validation number that picks the best checkpoint: larger is better (`loss`: smaller); "
         "of two equal ones, that with the smaller validation loss.",
     )
+    zero_shot: tuple[str, ...] = Field(
+        (),
+        description="Labels whose mean zero-shot AUC each validation adds as `zero_shot_auc`, to select by.",
+    )
     patience: int = Field(0, ge=0, description="Stop after so many epochs without a better one; 0 = never.")
     validate_studies: int = Field(0, ge=0, description="Studies used in validation, spread evenly; 0 = all.")
     validate_every_epochs: int = Field(

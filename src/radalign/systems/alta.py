@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -45,6 +46,7 @@ from radalign.systems.masked_record import (
     shrink,
     word_error,
 )
+from radalign.systems.official import draw_text_adapters, official_lengths
 from radalign.systems.recipe import Recipe
 from radalign.systems.warm_start import WarmMaps
 from radalign.weights import extras
@@ -78,6 +80,12 @@ class ALTASettings(MaskedRecordSettings):
     official_frozen: bool = Field(
         False, description="Leave the projection into the text encoder and the missing token frozen (A2, A3)."
     )
+    official_lengths: bool = Field(
+        False, description="Over several processes, reports take the lengths of others (A1)."
+    )
+    official_text_init: bool = Field(
+        False, description="Text adapters start at N(0, 0.02) instead of as the frozen backbone (A5)."
+    )
 
 
 class ALTA(System):
@@ -99,6 +107,8 @@ class ALTA(System):
             for block in encoder.transformer.blocks:
                 block.attention_adapter = SequentialAdapter(encoder.width, s.adapter_ratio)
                 block.parallel_adapter = ParallelAdapter(encoder.width, s.adapter_ratio)
+        if s.official_text_init:
+            draw_text_adapters(self.text)
         self.grid = recipe.data.size_px // self.vision.patch_px
         self.view_embedding = nn.Parameter(torch.zeros(2, d_img))  # frontal, lateral
         self.time_embedding = nn.Parameter(torch.zeros(2, d_img))  # current, prior
@@ -319,6 +329,8 @@ class ALTA(System):
         z_txt, words, word_mask = self._project_texts(tokens, batch.texts.attention_mask)
         images = gather_embeddings(Embeddings(F.normalize(z_img.float(), dim=-1), patches, patch_mask))
         texts = gather_embeddings(Embeddings(F.normalize(z_txt.float(), dim=-1), words, word_mask))
+        if self.settings.official_lengths and texts.mask is not None:
+            texts = replace(texts, mask=official_lengths(texts.mask, len(z_txt)))
         same = batch.same
         terms: dict[str, Tensor] = {}
         if self.weight("global_contrastive"):

@@ -181,6 +181,7 @@ class Run:
             numbers, collapse = validate(
                 self.system, self.data.validation.in_order(), self.processes.device, self.processes.autocast,
                 tune=not self.data.probes_training,
+                label_names=self.data.validation.dataset.label_names,
             )  # fmt: skip
             better = self.data.probes_training or beats(select, numbers, place.best_numbers, self.system)
             place.last_numbers = numbers

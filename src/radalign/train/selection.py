@@ -11,6 +11,7 @@ import torch
 from radalign.objectives.collapse import measure_collapse
 from radalign.train.classes import NUMBERS, classifies_only
 from radalign.train.validate import retrieval_numbers
+from radalign.train.zero_shot import NUMBER, zero_shot_labels
 
 _SMALLER_IS_BETTER = frozenset({"loss", "median_rank", "negative"})
 
@@ -31,7 +32,7 @@ def known_numbers(system: Any = None) -> tuple[str, ...]:
         return (*NUMBERS, *monitor)
     if not getattr(system, "aligns", True):
         return ("loss", *system.objective_names)
-    return (*retrieval_numbers(two, two), *monitor)
+    return (*retrieval_numbers(two, two), *monitor, *([NUMBER] if zero_shot_labels(system) else []))
 
 
 def need_known(name: str, system: Any = None) -> None:

@@ -5,7 +5,7 @@ A system that aligns nothing (masked record modelling) is validated by its losse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from radalign.data.batches import StudyBatch
 from radalign.objectives.collapse import Collapse, measure_collapse
 from radalign.train.classes import classifies_only, validate_classes
+from radalign.train.zero_shot import NUMBER, zero_shot_auc, zero_shot_labels
 
 TEMPERATURE = 0.07
 DEPTHS = (1, 5, 10)
@@ -78,6 +79,7 @@ def validate(
     device: torch.device,
     precision: Callable[[], AbstractContextManager[Any]],
     tune: bool = True,
+    label_names: Sequence[str] = (),
 ) -> tuple[dict[str, float], Collapse | None]:
     """Embed the validation studies and their reports, and measure; or take the mean losses, or classify.
 
@@ -87,6 +89,7 @@ def validate(
         device: Where the system is.
         precision: Makes the autocast context of a forward pass.
         tune: Whether a classifier may pick settings from these studies (not when they also trained).
+        label_names: What the columns of the batches' labels are, for `train.zero_shot`.
 
     Returns:
         The numbers (collapse monitor included) and the monitor's own result, None without a joint space.
@@ -99,7 +102,7 @@ def validate(
         if classifies_only(system):
             numbers, collapse = validate_classes(system, here, precision, tune)
         elif getattr(system, "aligns", True):
-            numbers, collapse = _measure_pairs(system, here, precision)
+            numbers, collapse = _measure_pairs(system, here, precision, label_names)
         else:
             numbers, collapse = mean_losses(system, here, precision), None
     system.train(was_training)
@@ -107,16 +110,25 @@ def validate(
 
 
 def _measure_pairs(
-    system: Any, batches: Iterable[StudyBatch], precision: Callable[[], AbstractContextManager[Any]]
+    system: Any,
+    batches: Iterable[StudyBatch],
+    precision: Callable[[], AbstractContextManager[Any]],
+    label_names: Sequence[str],
 ) -> tuple[dict[str, float], Collapse]:
-    images, texts = [], []
+    images, texts, labels = [], [], []
     for batch in batches:
         with precision():
             images.append(system.encode_images(batch.images).global_.float().cpu())
             texts.append(system.encode_texts(batch.texts).global_.float().cpu())
+        labels.extend([] if batch.labels is None else [batch.labels.cpu()])
     z_img, z_txt = torch.cat(images), torch.cat(texts)
     collapse = measure_collapse(z_img, z_txt)
-    return retrieval_numbers(z_img, z_txt) | collapse.numbers(), collapse
+    numbers = retrieval_numbers(z_img, z_txt) | collapse.numbers()
+    if zero_shot_labels(system):
+        known = torch.cat(labels) if labels else None
+        with precision():
+            numbers[NUMBER] = zero_shot_auc(system, z_img, known, label_names)
+    return numbers, collapse
 
 
 def mean_losses(

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 import radalign
-from radalign.data.batches import BatchError, ImageBatch, StudyBatch, TextBatch
+from radalign.data.batches import BatchError, Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.nn.decoder import ImageDecoder
 from radalign.nn.heads import ProjectionHead, WordHead
 from radalign.systems.base import create
@@ -249,6 +249,41 @@ def test_official_flags_bring_the_defects_back(alta):
     assert "decoder.transformer.blocks.0.qkv.weight" in trains[0] - trains[1]
     assert mended.missing_token.dtype == torch.float32
     assert "missing_token" not in dict(alta().named_parameters())  # absent views are left out
+
+
+def test_the_official_start_of_text_adapters_is_not_the_frozen_backbone(alta):
+    """(A5) Both layers at N(0, 0.02) in the text tower alone; the vision tower keeps its zero start."""
+    mended, official = alta().eval(), alta("model.official_text_init=true").eval()
+    names = [n for n, _ in official.named_parameters() if "adapter" in n and n.endswith("weight")]
+    text = torch.cat([official.get_parameter(n).flatten() for n in names if n.startswith("text.")])
+    assert text.std().item() == pytest.approx(0.02, rel=0.1)
+    b = batch_of(mended)
+    views = b.images.images[b.images.view_mask][:, None, ::2, ::2]
+    assert torch.equal(mended.vision(views), official.vision(views))
+    ids, mask = b.texts.input_ids, b.texts.attention_mask
+    assert not torch.allclose(mended.text(ids, mask), official.text(ids, mask), atol=1e-4)
+
+
+def test_official_lengths_reach_the_local_objective_of_several_processes_alone(alta, monkeypatch):
+    """(A1) Gathering is played by repeating the batch: process 3 takes the lengths of process 2."""
+    from radalign.systems import alta as module
+
+    mended, official = alta().eval(), alta("model.official_lengths=true").eval()
+    official.load_state_dict(mended.state_dict())
+    b = batch_of(mended)
+
+    def loss(system):
+        torch.manual_seed(0)
+        return system.objectives(b)["local_contrastive"]
+
+    assert torch.equal(loss(mended), loss(official))  # one process
+
+    def of_three(e):
+        rolled = [torch.roll(m, i, 0) for i in range(3) for m in [e.mask]]
+        return Embeddings(e.global_.repeat(3, 1), e.local.repeat(3, 1, 1), torch.cat(rolled))
+
+    monkeypatch.setattr(module, "gather_embeddings", of_three)
+    assert not torch.allclose(loss(mended), loss(official))
 
 
 def test_counting_missing_views_changes_the_mean(alta):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from radalign.objectives.collapse import CollapseError
@@ -19,6 +20,7 @@ from radalign.train.loop import train
 from radalign.train.record import read_log
 from radalign.train.selection import SelectionError
 from radalign.train.start import TrainError
+from radalign.train.zero_shot import ZeroShotError, zero_shot_auc
 from tests.training_toy import ToySystem, toy_manifest, toy_recipe
 
 
@@ -396,3 +398,34 @@ def test_a_missing_tracker_is_a_sentence(run, monkeypatch):
     monkeypatch.setattr("radalign.train.device.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"install radalign\[track\]"):
         run(train={"track": "tensorboard"})
+
+
+def test_a_run_may_be_selected_by_zero_shot_auc_on_given_labels(run, place):
+    """(A10) ALTA's public code picks its checkpoint this way."""
+    _, manifest = place
+    labelled = manifest.with_studies(
+        replace(study, labels={"alpha": int("alpha" in study.labels)}) for study in manifest
+    )
+    system = ToySystem(toy_recipe(train={"zero_shot": ["alpha"], "select": "zero_shot_auc"}))
+    result = run(system=system, manifest=labelled)
+    assert result.select == "zero_shot_auc"
+    assert result.best == max(check["zero_shot_auc"] for check in checks(result.folder))
+    with pytest.raises(ZeroShotError, match="names 'beta', which no validation studies have as both"):
+        run("other", ToySystem(toy_recipe(train={"zero_shot": ["beta"]})), labelled)
+    with pytest.raises(SelectionError):
+        run("third", ToySystem(toy_recipe(train={"select": "zero_shot_auc"})))
+
+
+def test_zero_shot_auc_is_that_of_yes_against_no():
+    """Against a loop over pairs; unknown labels stay out."""
+    system = ToySystem(toy_recipe(train={"zero_shot": ["alpha"]})).eval()
+    z_img = F.normalize(torch.randn(12, 16, generator=torch.Generator().manual_seed(0)), dim=-1)
+    labels = torch.tensor([1, 0, -1, 1, 0, 0, -2, 1, 0, 1, 0, 0], dtype=torch.int8)[:, None]
+    with torch.no_grad():
+        yes, no = system.encode_texts(system.tokenize(["There is alpha", "There is no alpha"])).global_
+        found = zero_shot_auc(system, z_img, labels, ["alpha"])
+    score = z_img @ (yes - no)
+    pairs = [
+        float(score[i] > score[j]) for i in range(12) for j in range(12) if labels[i] == 1 and labels[j] == 0
+    ]
+    assert found == pytest.approx(sum(pairs) / len(pairs))
