@@ -5,11 +5,13 @@ some older radiographs. Of the freely licensed decoders only imagecodecs (BSD-3-
 reads it, so it is asked directly. No decoder under the GPL is ever used.
 
 Corrupt data make decoders do more than raise: one written in Rust panics, which Python sees as an exception
-outside `Exception`, and broken boxes around a JPEG 2000 codestream make pydicom loop for ever.
+outside `Exception`; broken boxes around a JPEG 2000 codestream make pydicom loop for ever; and GDCM can end
+the whole process, so it is asked only where no other decoder reads the syntax, as with lossless JPEG.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,7 +56,7 @@ def first_frame(path: Path, header: Dataset, syntax: UID) -> np.ndarray:
     ):
         raise ImageError(f"{path} is corrupt: the JP2 boxes around its pixels lead nowhere; fetch it again.")
     try:
-        return _by_pydicom(header)
+        return _by_pydicom(header, _decoders(syntax))
     except (RuntimeError, NotImplementedError) as error:
         if find_spec("gdcm") is None:
             raise _missing(path, syntax) from error
@@ -67,11 +69,27 @@ def first_frame(path: Path, header: Dataset, syntax: UID) -> np.ndarray:
         raise ImageError(f"{path} is corrupt ({syntax.name}: {what}); fetch it again.") from error
 
 
-def _by_pydicom(header: Dataset) -> np.ndarray:
+def _by_pydicom(header: Dataset, decoders: tuple[str, ...] = ("",)) -> np.ndarray:
+    """The first frame by the first decoder that reads it; the last one's complaint if none does."""
     from pydicom.pixels import pixel_array
 
-    keep_words = has_words(header)
-    return np.asarray(pixel_array(header, index=0, view_only=True, correct_unused_bits=not keep_words))
+    options = {"index": 0, "view_only": True, "correct_unused_bits": not has_words(header)}
+    for decoder in decoders[:-1]:
+        with suppress(Exception):  # the next one is asked, and the last one complains
+            return np.asarray(pixel_array(header, decoding_plugin=decoder, **options))
+    return np.asarray(pixel_array(header, decoding_plugin=decoders[-1], **options))
+
+
+def _decoders(syntax: UID) -> tuple[str, ...]:
+    """The installed decoders, in the order in which they are asked."""
+    from pydicom.pixels import get_decoder
+
+    names = get_decoder(syntax).available_plugins
+    others = tuple(name for name in names if name not in (_ENDS_THE_PROCESS, _SLOW))
+    return others or tuple(name for name in (_ENDS_THE_PROCESS, _SLOW) if name in names)
+
+
+_ENDS_THE_PROCESS, _SLOW = "gdcm", "pydicom"  # pydicom's own decoder, of RLE, is written in Python
 
 
 def has_words(header: Dataset) -> bool:

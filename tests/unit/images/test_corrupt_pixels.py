@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pydicom
@@ -12,6 +13,7 @@ import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from radalign.images.codecs import _decoders
 from radalign.images.jp2_boxes import has_sound_boxes
 from radalign.images.read import ImageError, read_image
 
@@ -54,6 +56,18 @@ def test_a_box_without_a_length_is_refused_before_it_is_followed_for_ever(write_
     path = encapsulated(write_dicom(np.zeros((4, 4), np.uint8)), JPEG2000Lossless, WRAPPER + bytes(64))
     with pytest.raises(ImageError, match=r"corrupt: the JP2 boxes .*; fetch it again\.$"):
         read_image(path)
+
+
+def test_gdcm_is_asked_only_where_no_other_decoder_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def names(*installed: str) -> tuple[str, ...]:
+        decoder = SimpleNamespace(available_plugins=installed)
+        monkeypatch.setattr("pydicom.pixels.get_decoder", lambda syntax: decoder)
+        return _decoders(JPEG2000Lossless)
+
+    assert names("gdcm", "pillow", "pylibjpeg") == ("pillow", "pylibjpeg")
+    assert names("pydicom", "pylibjpeg") == ("pylibjpeg",)
+    assert names("gdcm") == ("gdcm",)
+    assert names("pydicom") == ("pydicom",)
 
 
 class PanicException(BaseException):
