@@ -25,7 +25,7 @@ from radalign.study import Manifest, View
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 RECORD = "masks.jsonl"
-RULES = 2  # of what is a mark and how much is filled; copies made by other rules are not mixed in
+RULES = 3  # of what is a mark and how much is filled; copies made by other rules are not mixed in
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.pixels import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian
 
 from radalign.deidentify.errors import RetryableError, is_of_a_file
 from radalign.images.burned_in import Reader, clean
+from radalign.images.codecs import decoders, leads_somewhere
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def _decoded(dataset: Dataset) -> list[np.ndarray]:
             warnings.simplefilter(
                 "ignore", UserWarning
             )  # pydicom's remarks on padding are not about identity
-            pixels = dataset.pixel_array
+            pixels = _by_the_first_that_can(dataset)
     except BaseException as error:  # decoders raise whatever they like
         if not is_of_a_file(error):
             raise
@@ -74,6 +77,20 @@ def _decoded(dataset: Dataset) -> list[np.ndarray]:
         ) from error
     several = int(dataset.get("NumberOfFrames") or 1) > 1
     return list(pixels) if several else [pixels]
+
+
+def _by_the_first_that_can(dataset: Dataset) -> np.ndarray:
+    """All frames as `Dataset.pixel_array` gives them, by decoders that neither hang nor end the process."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_encapsulated:
+        return np.asarray(dataset.pixel_array)
+    if not leads_somewhere(dataset, syntax):
+        raise ValueError("the JP2 boxes around the pixels lead nowhere")
+    names = decoders(syntax) or ("",)
+    for name in names[:-1]:
+        with suppress(Exception):  # the next one is asked, and the last one complains
+            return np.asarray(pixel_array(dataset, decoding_plugin=name))
+    return np.asarray(pixel_array(dataset, decoding_plugin=names[-1]))
 
 
 def _write(dataset: Dataset, pixels: np.ndarray) -> None:

@@ -49,14 +49,10 @@ def first_frame(path: Path, header: Dataset, syntax: UID) -> np.ndarray:
     if is_twelve_bit_jpeg(syntax, int(header.get("BitsStored", 8))):
         return _twelve_bit_jpeg(path, header)
     _need_decoder(path, syntax)
-    if (
-        syntax.is_encapsulated
-        and "JPEG 2000" in syntax.name
-        and not has_sound_boxes(_first_codestream(header))
-    ):
+    if not leads_somewhere(header, syntax):
         raise ImageError(f"{path} is corrupt: the JP2 boxes around its pixels lead nowhere; fetch it again.")
     try:
-        return _by_pydicom(header, _decoders(syntax))
+        return _by_pydicom(header, decoders(syntax))
     except (RuntimeError, NotImplementedError) as error:
         if find_spec("gdcm") is None:
             raise _missing(path, syntax) from error
@@ -80,8 +76,14 @@ def _by_pydicom(header: Dataset, decoders: tuple[str, ...] = ("",)) -> np.ndarra
     return np.asarray(pixel_array(header, decoding_plugin=decoders[-1], **options))
 
 
-def _decoders(syntax: UID) -> tuple[str, ...]:
-    """The installed decoders, in the order in which they are asked."""
+def leads_somewhere(header: Dataset, syntax: UID) -> bool:
+    """Whether the first frame is free of JP2 boxes that a decoder would walk for ever."""
+    wrapped = syntax.is_encapsulated and "JPEG 2000" in syntax.name
+    return not wrapped or has_sound_boxes(_first_codestream(header))
+
+
+def decoders(syntax: UID) -> tuple[str, ...]:
+    """Pydicom's names of the installed decoders, in the order in which they are asked."""
     from pydicom.pixels import get_decoder
 
     names = get_decoder(syntax).available_plugins

@@ -13,7 +13,7 @@ import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from radalign.images.codecs import _decoders
+from radalign.images.codecs import decoders
 from radalign.images.jp2_boxes import has_sound_boxes
 from radalign.images.read import ImageError, read_image
 
@@ -62,7 +62,7 @@ def test_gdcm_is_asked_only_where_no_other_decoder_is_installed(monkeypatch: pyt
     def names(*installed: str) -> tuple[str, ...]:
         decoder = SimpleNamespace(available_plugins=installed)
         monkeypatch.setattr("pydicom.pixels.get_decoder", lambda syntax: decoder)
-        return _decoders(JPEG2000Lossless)
+        return decoders(JPEG2000Lossless)
 
     assert names("gdcm", "pillow", "pylibjpeg") == ("pillow", "pylibjpeg")
     assert names("pydicom", "pylibjpeg") == ("pylibjpeg",)
