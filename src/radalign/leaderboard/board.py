@@ -17,6 +17,7 @@ from pathlib import Path
 from radalign.leaderboard.cell_run import FAILED, STOPPED, run_cell
 from radalign.leaderboard.cells import Cell, cells_of, write_failure
 from radalign.leaderboard.plan import BoardPlan, LeaderboardError
+from radalign.leaderboard.standing import need_same_manifest
 from radalign.study import Manifest
 
 Say = Callable[[str], None]
@@ -59,7 +60,8 @@ def make_board(
         What was written, by name.
 
     Raises:
-        LeaderboardError: If a cell was made with other settings than the plan's, or no cell has a result.
+        LeaderboardError: If a cell was made on another manifest, or with other settings than the plan's
+            (`page_only` lists such cells instead), or no cell has a result to show.
         KeyboardInterrupt: If somebody asked a cell to stop; what is done is kept.
     """
     from radalign.leaderboard.pages import write_pages
@@ -69,6 +71,7 @@ def make_board(
     cells = cells_of(
         plan, out, data.absolute(), (options.cache or data.parent / "pixels").absolute(), manifest.sha256()
     )
+    need_same_manifest(cells)
     if not options.page_only:
         _run_missing(cells, options, say)
     return write_pages(plan, cells, manifest, out, options.gallery, options.heat)

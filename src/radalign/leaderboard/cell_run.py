@@ -55,6 +55,8 @@ def _train(folder: Path, job: Job, quiet: bool) -> bool:
     if job.flops:
         settings = (*settings, f"train.epochs={epochs_within(job, manifest)}")
     system = create(job.recipe, settings)
+    # The weights that it was measured on are about to be written over: a later start must judge again.
+    (folder / "result.json").unlink(missing_ok=True)
     begun, bar = held_run(folder / "run"), Bar(quiet=quiet)
     result = train(system, manifest, folder / "run", job.cache, resume=begun, bar=bar)
     if result.is_finished:

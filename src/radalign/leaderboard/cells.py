@@ -13,11 +13,12 @@ cells/<arm>-<seed>/
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from radalign.evaluate.prompt_sets import PromptError, load_prompts
 from radalign.leaderboard.plan import Arm, BoardPlan, LeaderboardError, slug
 from radalign.systems.recipe import load_recipe, recipe_from_table
 from radalign.systems.recipe_versions import upgraded
@@ -105,7 +106,7 @@ class Cell:
     def state(self) -> str:
         """`done`, `trained`, `begun` or `new`."""
         if not needs_training(self.run, self.job):
-            return "done" if judged_so_far(self.folder) == self.job.judged_as() else "trained"
+            return "done" if is_judged_as_asked(self.folder, self.job) else "trained"
         return "begun" if held_run(self.run) else "new"
 
     def failure(self) -> str:
@@ -161,14 +162,10 @@ def needs_training(run: Path, job: Job) -> bool:
     if not held_run(run):
         return True
     record = read_run(run)
-    before = record.get("details", {}).get("recipe")
-    if before is None:
+    if _stored_recipe(record) is None:
         return True
-    wanted = load_recipe(job.recipe, job.settings).model_dump(mode="json")
-    stored = as_asked(recipe_from_table(upgraded(before)).model_dump(mode="json"), wanted)
-    ignored = {f"train.{name}" for name in MAY_CHANGE} | ({"train.epochs"} if job.flops else set())
-    changed = {k: v for k, v in differences(stored, wanted).items() if k not in ignored and k != "name"}
-    if changed:
+    stored, wanted = _recipes(record, job)
+    if changed := _changed(stored, wanted, job):
         key, (old, new) = next(iter(changed.items()))
         raise LeaderboardError(
             f"The run in {run} was made with {key} = {old}, but the plan says {new}; remove the cell's "
@@ -180,14 +177,45 @@ def needs_training(run: Path, job: Job) -> bool:
     return bool(record.get("stopped_by") == "time" and longer and (run / RESUME).is_file())
 
 
-def judged_so_far(folder: Path) -> dict[str, Any] | None:
-    """How the cell's result was judged, None without one."""
+def changed_settings(run: Path, job: Job) -> dict[str, tuple[Any, Any]]:
+    """Dotted key to (of the run, of the job), for settings that a run may not change; empty without one."""
+    record = read_run(run) if held_run(run) else {}
+    return {} if _stored_recipe(record) is None else _changed(*_recipes(record, job), job)
+
+
+def _stored_recipe(record: Mapping[str, Any]) -> Any:
+    return record.get("details", {}).get("recipe")
+
+
+def _recipes(record: Mapping[str, Any], job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a run was made with, and what the job wants."""
+    wanted = load_recipe(job.recipe, job.settings).model_dump(mode="json")
+    stored = recipe_from_table(upgraded(_stored_recipe(record))).model_dump(mode="json")
+    return as_asked(stored, wanted), wanted
+
+
+def _changed(stored: Mapping[str, Any], wanted: Mapping[str, Any], job: Job) -> dict[str, tuple[Any, Any]]:
+    ignored = {f"train.{name}" for name in MAY_CHANGE} | ({"train.epochs"} if job.flops else set())
+    return {k: v for k, v in differences(stored, wanted).items() if k not in ignored and k != "name"}
+
+
+def is_judged_as_asked(folder: Path, job: Job) -> bool:
+    """Whether the cell's result was judged by the job's rules; a prompt file may change under its name."""
     path = folder / "result.json"
     if not path.is_file():
-        return None
+        return False
     found = json.loads(path.read_text(encoding="utf-8"))
-    judged: dict[str, Any] | None = found.get("made_by", {}).get("judged_as")
-    return judged
+    prompts = found.get("settings", {}).get("prompts_sha256")
+    same_prompts = prompts is None or prompts == _prompts_sha256(job)
+    return bool(found.get("made_by", {}).get("judged_as") == job.judged_as() and same_prompts)
+
+
+def _prompts_sha256(job: Job) -> str:
+    """Of the prompts as they are now, "" when they are not there: then judging says so."""
+    try:
+        return load_prompts(job.judging.get("prompts", "")).sha256
+    except PromptError:
+        return ""
 
 
 def write_failure(folder: Path, error: str, trace: str = "") -> None:
@@ -197,5 +225,5 @@ def write_failure(folder: Path, error: str, trace: str = "") -> None:
 
 
 def done_cells(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells that have a result, whatever it was judged by."""
+    """The cells that have a result, whatever it was judged by; see `standing` for those a page may show."""
     return [cell for cell in cells if (cell.folder / "result.json").is_file()]

@@ -44,10 +44,13 @@ def trains(system: Any) -> bool:
 
 
 def write_step_flops(path: Path, system: Any, job: Job, manifest: Manifest) -> None:
-    """Count the first steps of a trained system's epoch; nothing for one that is computed in closed form."""
+    """Count the first steps of a trained system's epoch, if it trains; keep the budget that it had."""
+    found = {"budget": job.flops} if job.flops else {}
     if trains(system):
         batches, _ = _first_batches(system, job, manifest)
-        write_json(path, {"step": step_flops(system, batches)})
+        found["step"] = step_flops(system, batches)
+    if found:
+        write_json(path, found)
 
 
 def epochs_within(job: Job, manifest: Manifest) -> int:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from radalign.leaderboard import sections
 from radalign.leaderboard.blocks import Block, Section, to_markdown
-from radalign.leaderboard.cells import Cell, done_cells
+from radalign.leaderboard.cells import Cell
 from radalign.leaderboard.curves import curve_blocks
 from radalign.leaderboard.facts import cost_table
 from radalign.leaderboard.gallery import gallery_blocks, may_show
 from radalign.leaderboard.html import to_html
 from radalign.leaderboard.plan import BoardPlan, LeaderboardError
 from radalign.leaderboard.scores import Judged, Key, Scores, gaps_to, read_cell, scores_of
+from radalign.leaderboard.standing import budget_sentence, standing
 from radalign.leaderboard.winners import columns_of, winner
 from radalign.study import Manifest
 from radalign.train.record import write_json
@@ -36,16 +37,17 @@ def write_pages(
         heat: Also heat maps of words, in a gallery.
 
     Raises:
-        LeaderboardError: If no cell has a result.
+        LeaderboardError: If no cell has a result of the plan's settings and rules.
     """
-    judged = [read_cell(cell) for cell in done_cells(cells)]
+    standing_cells, left_out = standing(cells)
+    judged = [read_cell(cell) for cell in standing_cells]
     if not judged:
-        raise LeaderboardError(_nothing(cells))
+        raise LeaderboardError(_nothing(cells, left_out))
     judged.sort(key=lambda j: [arm.name for arm in plan.arm].index(j.cell.arm.name))
     scores = scores_of(judged)
     columns = columns_of(scores, plan.columns)
     shows = may_show(manifest) if gallery is None else gallery
-    found = _sections(plan, cells, judged, scores, columns)
+    found = _sections(plan, cells, judged, scores, columns, left_out)
     if shows:
         shown = _shown(plan, judged, scores, columns)
         found.insert(-1, Section("Gallery", gallery_blocks(shown, manifest, heat)))
@@ -53,21 +55,22 @@ def write_pages(
     files = {name: out / name for name in ("page.html", "table.md", "board.json")}
     _replace(files["page.html"], to_html(title, found))
     _replace(files["table.md"], to_markdown(title, found))
-    write_json(files["board.json"], summary(plan, cells, scores, columns))
+    write_json(files["board.json"], summary(plan, cells, scores, columns, left_out))
     return files
 
 
 def _sections(
-    plan: BoardPlan, cells: Sequence[Cell], judged: Sequence[Judged], scores: Scores, columns: Sequence[Key]
-) -> list[Section]:
-    label = protocol_label(judged)
+    plan: BoardPlan, cells: Sequence[Cell], judged: Sequence[Judged], scores: Scores, columns: Sequence[Key],
+    left_out: Mapping[str, str],
+) -> list[Section]:  # fmt: skip
+    label, budget = protocol_label(judged), budget_sentence(plan.budget, judged)
     failures = [(cell.label, why) for cell in cells if (why := cell.failure())]
-    known = {j.cell.folder for j in judged} | {cell.folder for cell in cells if cell.failure()}
-    waiting = [cell.label for cell in cells if cell.folder not in known]
+    known = {j.cell.label for j in judged} | {label for label, _ in failures} | set(left_out)
+    waiting = [cell.label for cell in cells if cell.label not in known]
     curves: list[Block] = list(curve_blocks(judged))
     return [
-        sections.in_short(plan, scores, columns, label),
-        sections.missing(plan, failures, waiting),
+        sections.in_short(plan, scores, columns, label, budget),
+        sections.missing(failures, waiting, left_out),
         sections.main_table(scores, columns, label),
         sections.differences(plan, scores, columns, label),
         sections.ablations(plan, scores, columns, label),
@@ -83,7 +86,10 @@ def protocol_label(judged: Sequence[Judged]) -> str:
     """Protocol, prompts, split, data and seeds: what every number of the page was made with."""
     first = judged[0].result
     settings = first.settings
-    tasks = settings.get("tasks", {})
+    tasks: dict[str, Any] = {}
+    for j in judged:  # an arm may have tasks and test sets of its own
+        tasks |= {name: t for name, t in j.result.settings.get("tasks", {}).items() if name not in tasks}
+    tasks = {name: tasks[name] for name in sorted(tasks, key=lambda name: " [" in name)}  # all studies first
     protocols = ", ".join(dict.fromkeys(f"{t['protocol']} ({t['mode']})" for t in tasks.values()))
     sizes: dict[str, Any] = next((t for t in tasks.values() if "patients" in t), {})
     many = f" ({sizes['studies']} studies, {sizes['patients']} patients)" if sizes else ""
@@ -97,8 +103,9 @@ def protocol_label(judged: Sequence[Judged]) -> str:
 
 
 def summary(
-    plan: BoardPlan, cells: Sequence[Cell], scores: Scores, columns: Sequence[Key]
-) -> dict[str, object]:
+    plan: BoardPlan, cells: Sequence[Cell], scores: Scores, columns: Sequence[Key],
+    left_out: Mapping[str, str],
+) -> dict[str, object]:  # fmt: skip
     """The board as plain values, for a script."""
     rows = [
         {k: v for k, v in vars(score).items() if k not in ("samples", "key", "drawn_from")}
@@ -116,6 +123,7 @@ def summary(
             for w in winners
         ],
         "failures": {cell.label: cell.failure() for cell in cells if cell.failure()},
+        "not_shown": dict(left_out),
     }
 
 
@@ -127,7 +135,10 @@ def _shown(plan: BoardPlan, judged: Sequence[Judged], scores: Scores, columns: S
     return [j for j in first.values() if j is not None]
 
 
-def _nothing(cells: Sequence[Cell]) -> str:
+def _nothing(cells: Sequence[Cell], left_out: Mapping[str, str]) -> str:
+    if left_out:
+        label, why = next(iter(left_out.items()))
+        return f"No result may be shown. {label}: {why} ({len(left_out)} of {len(cells)} cells)."
     failed = [f"{cell.label}: {why}" for cell in cells if (why := cell.failure())]
     if failed:
         return f"No cell has a result. {failed[0]} ({len(failed)} of {len(cells)} failed); mend the plan."

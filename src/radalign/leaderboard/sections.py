@@ -10,17 +10,18 @@ from radalign.evaluate.tables import spread, written
 from radalign.leaderboard.blocks import Block, Cell, Grid, Listing, Section, Side
 from radalign.leaderboard.plan import Arm, BoardPlan
 from radalign.leaderboard.scores import Judged, Key, Score, Scores, gaps_to, verdict
+from radalign.leaderboard.standing import by_reason
 from radalign.leaderboard.svg import interval_bar
 from radalign.leaderboard.winners import by_test, overall, winner
 
 
-def in_short(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str) -> Section:
+def in_short(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str, budget: str) -> Section:
     """Who wins, in sentences."""
     ordered = [key for own in by_test(columns) for key in own]
     winners = [w for key in ordered if (w := winner(scores, key)) is not None]
     blocks: list[Block] = [plan.description] if plan.description else []
     blocks += [
-        f"Budget: {plan.budget.sentence()} of training for every arm; weights: {plan.evaluate.weights} "
+        f"Budget: {budget}; weights: {plan.evaluate.weights} "
         f"{'by validation' if plan.evaluate.weights == 'best' else 'ones'}. {label}",
         overall(winners),
         Listing([w.sentence() for w in winners]),
@@ -173,9 +174,12 @@ def everything(scores: Scores, label: str) -> Section:
     return Section("All numbers", [*blocks, label] if blocks else [])
 
 
-def missing(plan: BoardPlan, failures: Sequence[tuple[str, str]], waiting: Sequence[str]) -> Section:
-    """Cells without a result, and why."""
+def missing(
+    failures: Sequence[tuple[str, str]], waiting: Sequence[str], left_out: Mapping[str, str]
+) -> Section:
+    """Cells whose results the page does not show, or that have none, and why."""
     lines = [f"{label} failed: {why}" for label, why in failures]
+    lines += [f"Not shown, {why}: {'; '.join(own)}." for why, own in by_reason(left_out.items()).items()]
     if waiting:
         lines.append(f"Not run yet: {_by_seed(waiting)}.")
     return Section("Cells without a result", [Listing(lines)] if lines else [])
