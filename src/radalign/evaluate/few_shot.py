@@ -81,10 +81,17 @@ def zero_shot(shots: Shots) -> Classifier:
 
 
 def prototypes(shots: Shots) -> Classifier:
-    """Cosine to the mean embedding of each class's shots."""
+    """Cosine to the mean embedding of each class's shots; a class without shots is never named (-inf)."""
     z = unit(shots.train)
-    means = unit(np.stack([z[shots.train_classes == c].mean(axis=0) for c in range(shots.classes)]))  # [C, E]
-    return lambda new: LOGIT_SCALE * unit(new) @ means.T
+    shown = np.unique(shots.train_classes)  # a mean over no shot would be NaN, which every argmax picks
+    means = unit(np.stack([z[shots.train_classes == c].mean(axis=0) for c in shown]))  # [classes shown, E]
+
+    def classify(new: NDArray[Any]) -> Floats:
+        logits = np.full((len(new), shots.classes), -np.inf)
+        logits[:, shown] = LOGIT_SCALE * unit(new) @ means.T
+        return logits
+
+    return classify
 
 
 def linear_probe(shots: Shots) -> Classifier:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from radalign.data.examples import Part, chosen_classes, class_of, of_classes, part_of_classes
 from radalign.data.read_slots import has_view
+from radalign.data.settings import DataSettings
 from radalign.evaluate.embeddings import EvaluationError, Progress
 from radalign.evaluate.few_shot import SEEDS, SHOTS
 from radalign.study import Manifest, Study
@@ -105,6 +106,7 @@ class Cell:
         right: Per part of the test (`all`, or `base` and `novel`): 1 where the decision was right, in the
             order of the test studies.
         truth: Per part: the number of each test study's class.
+        patients: Per part: the patient of each test study, whom the intervals resample.
         facts: Hash of the drawn list, number of drawn studies, trainable parameters, minutes, classes.
     """
 
@@ -114,6 +116,7 @@ class Cell:
     seed: int
     right: Mapping[str, NDArray[np.float64]]
     truth: Mapping[str, NDArray[np.int64]]
+    patients: Mapping[str, Sequence[str]]
     facts: Mapping[str, Any]
 
 
@@ -185,7 +188,16 @@ def _tested(
         "classes": recipe["model"]["classes"],
         "counts": _counts(table, manifest, recipe["data"]["labels"]),
     }
-    return Cell(recipe["name"], name, recipe["data"]["shots"], recipe["train"]["seed"], right, truth, facts)
+    shots, seed = recipe["data"]["shots"], recipe["train"]["seed"]
+    patients = _patients(table, manifest, DataSettings.model_validate(recipe["data"]))
+    return Cell(recipe["name"], name, shots, seed, right, truth, patients, facts)
+
+
+def _patients(table: Table, manifest: Manifest, data: DataSettings) -> dict[str, Sequence[str]]:
+    """The patients of the tested studies, part by part."""
+    names = chosen_classes(manifest.studies, data.labels)
+    parts = {part: part_of_classes(names, part) for part in _parts(table.protocol)}
+    return {p: [s.patient_id for s in studies_of_test(manifest, c, data)] for p, c in parts.items()}
 
 
 def _counts(table: Table, manifest: Manifest, labels: Sequence[str]) -> dict[str, int]:

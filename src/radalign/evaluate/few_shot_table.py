@@ -24,12 +24,12 @@ METRIC = {"all": "accuracy", "base": BASE, "novel": NOVEL}
 
 
 def few_shot_result(table: Table, cells: Sequence[Cell], resamples: int = 1000, seed: int = 0) -> Result:
-    """Mean over seeds with an interval over test studies, SD over seeds, and means over data sets.
+    """Mean over seeds with an interval over the tests' patients, SD over seeds, means over data sets.
 
     Args:
         table: What was asked for.
         cells: All of its cells.
-        resamples: Bootstrap resamples of test studies.
+        resamples: Bootstrap resamples of the test studies' patients.
         seed: Of the bootstrap.
     """
     options = Options(resamples=resamples, seed=seed)
@@ -45,6 +45,7 @@ def few_shot_result(table: Table, cells: Sequence[Cell], resamples: int = 1000, 
         "shots": list(table.shots),
         "seeds": list(table.seeds),
         "cells": [_facts(c) for c in cells],
+        "resampled": "patients",
     }
     made = provenance() | {"seeds": {"bootstrap": seed}}
     return Result(table.protocol, "strict", (*measures, *means), (), facts, made)
@@ -67,7 +68,7 @@ def _of_part(cells: Sequence[Cell], name: str, part: str, options: Options) -> l
         for metric, found in each.items() if len(own) > 1 else ():
             deviation = float(np.std([s.value for s in found], ddof=1))
             spread.append(Measure(method, task, f"SD of {metric}", deviation, n=len(own), group=name))
-    return compared(numbers, spread, len(cells[0].right[part]), options)[0]
+    return compared(numbers, spread, cells[0].patients[part], options)[0]
 
 
 def class_accuracy(right: NDArray[np.float64], truth: NDArray[np.int64]) -> Statistic:
@@ -109,7 +110,8 @@ def _how(result: Result) -> str:
     return (
         "Top-1 accuracy in percent on the whole test split, and class accuracy (the mean over classes; where "
         f"one class is common, only this tells a method from always naming it): mean ± SD over seeds {seeds} "
-        "(each draws other studies), in brackets the 95 % interval of the mean over test studies. Validation "
+        "(each draws other studies), in brackets the 95 % interval of the mean (test patients are "
+        "resampled). Validation "
         "studies (at most 4 per class) pick the epoch and every setting; test studies pick nothing."
     )
 

@@ -25,10 +25,19 @@ def markdown(result: Result, details: bool = True) -> str:
     for task in result.tasks:
         parts += [f"## {task}", "", task_table(result, task), ""]
     if result.gaps:
-        parts += ["## Differences, paired by patient", "", gap_table(result.gaps), ""]
+        parts += [f"## Differences, paired by {_singular(result)}", "", gap_table(result.gaps), ""]
     if details and any(m.group for m in result.measures):
         parts += ["## By label or subgroup", "", group_table(result), ""]
     return "\n".join([*parts, footnote(result), ""])
+
+
+def _singular(result: Result) -> str:
+    """What was resampled, as one witness: `patient`, or `image` where no patient is known."""
+    return (
+        str(result.settings.get("resampled", "patients"))
+        .replace("patients", "patient")
+        .replace("images", "image")
+    )
 
 
 def task_table(result: Result, task: str) -> str:
@@ -73,10 +82,11 @@ def group_table(result: Result) -> str:
 def footnote(result: Result) -> str:
     """What a reader needs to repeat the numbers."""
     made = result.made_by
+    bounded = any(m.low is not None for m in result.measures)
     sizes = [f"{counted(result.settings[k])} {k}" for k in ("studies", "patients") if k in result.settings]
     facts = [
         ", ".join(sizes),
-        "95 % intervals by resampling patients",
+        f"95 % intervals by resampling {result.settings.get('resampled', 'patients')}" if bounded else "",
         f"radalign {made['radalign']}" if made.get("radalign") else "",
         f"commit {str(made['commit'])[:12]}" if made.get("commit") else "",
         f"manifest {str(made['manifest_sha256'])[:12]}" if made.get("manifest_sha256") else "",

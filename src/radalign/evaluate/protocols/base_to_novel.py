@@ -17,7 +17,7 @@ from pathlib import Path
 from radalign.evaluate.comparison import Name, Number
 from radalign.evaluate.embeddings import Embedder
 from radalign.evaluate.few_shot import METHODS, SEEDS, base_and_novel, harmonic_mean, zero_shot
-from radalign.evaluate.protocols.few_shot import compared, leak_notes, over_sets
+from radalign.evaluate.protocols.few_shot import compared, over_sets, resampled, set_notes
 from radalign.evaluate.protocols.few_shot_data import (
     AS_TRAINED,
     TEMPLATE,
@@ -47,8 +47,9 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
         "seeds": list(SEEDS),
         "shots": SHOTS,
         "template": TEMPLATE,
+        "resampled": resampled(sets),
     }
-    return Result(PROTOCOL.name, options.mode, tuple(measures), (), facts, notes=leak_notes(sets))
+    return Result(PROTOCOL.name, options.mode, tuple(measures), (), facts, notes=set_notes(sets))
 
 
 def averages(measures: list[Measure]) -> list[Measure]:
@@ -80,7 +81,7 @@ def _one_set(embedded: Mapping[str, EmbeddedSet], data: FewShotSet, options: Opt
             if given.decides:
                 own = Number(given.own_accuracy(labels), 1 / len(labels))
                 numbers[name, AS_TRAINED] = {(metric, data.name): own}
-        measures += compared(numbers, [], len(data.test.of(labels)[0]), options)[0]
+        measures += compared(numbers, [], data.test.patients_of(labels), options)[0]
     return measures + harmonic(measures, data.name)
 
 

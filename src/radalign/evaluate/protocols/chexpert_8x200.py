@@ -106,6 +106,7 @@ def _retrieval(
     facts = {
         "candidates": len(lists.candidates), "image queries": len(lists.images),
         "text queries": len(lists.texts),
+        "resampled": "query patients, and text queries one by one",
         "candidates_sha256": sha256_of("\n".join(s.id for s in lists.candidates)),
     }  # fmt: skip
     return Result(PROTOCOL.name, options.mode, measures, gaps, facts)

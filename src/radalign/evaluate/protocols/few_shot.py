@@ -13,7 +13,7 @@ mean over seeds 1 to 3, which draw other shots.
 | | paper | strict |
 |---|---|---|
 | an image in train and test | counts | is taken out of train |
-| reported | mean and SD over seeds | also an interval over test images |
+| reported | mean and SD over seeds | also an interval over patients, or images without any |
 
 References:
     Zhou et al., CoOp (IJCV 2022); BiomedCoOp (CVPR 2025).
@@ -21,7 +21,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,13 +55,31 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
         measures += found
         gaps += differences
     measures += over_sets(measures)
-    facts = {"sets": {d.name: d.sha256 for d in sets}, "seeds": list(SEEDS), "template": TEMPLATE}
-    return Result(PROTOCOL.name, options.mode, tuple(measures), tuple(gaps), facts, notes=leak_notes(sets))
+    facts = {
+        "sets": {d.name: d.sha256 for d in sets},
+        "seeds": list(SEEDS),
+        "template": TEMPLATE,
+        "resampled": resampled(sets),
+    }
+    return Result(PROTOCOL.name, options.mode, tuple(measures), tuple(gaps), facts, notes=set_notes(sets))
 
 
-def leak_notes(sets: list[FewShotSet]) -> tuple[str, ...]:
-    """A sentence per data set whose training and test images overlap."""
-    return tuple(f"{d.name}: {d.leaked} training images are also test images." for d in sets if d.leaked)
+def set_notes(sets: list[FewShotSet]) -> tuple[str, ...]:
+    """A sentence per data set whose training and test images overlap, or that has classes without shots."""
+    leaks = [f"{d.name}: {d.leaked} training images are also test images." for d in sets if d.leaked]
+    without = {d.name: ", ".join(d.without_shots) for d in sets if d.without_shots}
+    return (
+        *leaks,
+        *(f"{d}: no training image shows {names}; prototypes never name it." for d, names in without.items()),
+    )
+
+
+def resampled(sets: list[FewShotSet]) -> str:
+    """What the intervals resample: `patients` where the data name them, else `images`.
+
+    A split file names patients only where its paths do; several sets may differ.
+    """
+    return " or ".join(sorted({"patients" if d.knows_patients else "images" for d in sets}, reverse=True))
 
 
 def over_sets(measures: list[Measure]) -> list[Measure]:
@@ -103,14 +121,24 @@ def _one_set(
         if given.decides:
             own = Number(given.own_accuracy(labels), 1 / len(labels))
             numbers[name, AS_TRAINED] = {("accuracy", data.name): own}
-    return compared(numbers, spread, len(data.test.studies), options)
+    return compared(numbers, spread, data.test.patients, options)
 
 
 def compared(
-    numbers: dict[tuple[str, str], dict[Name, Number]], spread: list[Measure], images: int, options: Options
+    numbers: dict[tuple[str, str], dict[Name, Number]],
+    spread: list[Measure],
+    patients: Sequence[str],
+    options: Options,
 ) -> tuple[list[Measure], tuple[Gap, ...]]:
-    """Measures and gaps over test images; paper mode keeps the values and drops the intervals."""
-    measures, gaps = compare(numbers, Resamples(range(images), options.resamples, options.seed))
+    """Measures and gaps over the patients of the test images; paper mode drops the intervals.
+
+    Args:
+        numbers: By system and task.
+        spread: Measures without interval, which are put behind.
+        patients: One per test image; the image itself where no patient is known.
+        options: Mode, resamples and seed.
+    """
+    measures, gaps = compare(numbers, Resamples(patients, options.resamples, options.seed))
     if options.mode == "paper":
         measures, gaps = tuple(replace(m, low=None, high=None) for m in measures), ()
     return [*measures, *spread], gaps

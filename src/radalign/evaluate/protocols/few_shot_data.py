@@ -38,6 +38,15 @@ class Part:
         """The first image of every study."""
         return [study.views[0].path for study in self.studies]
 
+    @property
+    def patients(self) -> list[str]:
+        """The patient of every study; the path where none is known."""
+        return [study.patient_id for study in self.studies]
+
+    def patients_of(self, labels: Sequence[int]) -> list[str]:
+        """The patients of the items of these labels."""
+        return [self.studies[i].patient_id for i in self.of(labels)[0].tolist()]
+
     def of(self, labels: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Indices of the items of these labels, and each one's place in the list of labels."""
         place = {label: i for i, label in enumerate(labels)}
@@ -70,6 +79,17 @@ class FewShotSet:
     test: Part
     leaked: int
     sha256: str
+
+    @property
+    def knows_patients(self) -> bool:
+        """Whether the test studies name patients, and not only images."""
+        return any(study.patient_id != study.views[0].path for study in self.test.studies)
+
+    @property
+    def without_shots(self) -> list[str]:
+        """The classes that no training item shows."""
+        shown = set(self.train.classes.tolist())
+        return [name for label, name in enumerate(self.class_names) if label not in shown]
 
 
 def labels_of(systems: Iterable[Any]) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from radalign.evaluate.protocols import base_to_novel, few_shot
 from radalign.evaluate.protocols.few_shot_data import read_set
 from radalign.evaluate.protocols.protocol import Options
 from radalign.evaluate.results import Measure
+from radalign.evaluate.tables import footnote
+from radalign.study import Manifest, Study, View
 
 ANGLES = {"clear lung": 10, "effusion": 50, "mass": 90, "fracture": 130}
 
@@ -129,3 +131,45 @@ def test_a_wrong_split_file_is_refused(tmp_path, text, sentence):
 def test_a_folder_without_split_files_is_refused(tmp_path, angles):
     with pytest.raises(EvaluationError, match="no split"):
         few_shot.run({"fake": angles({})}, tmp_path, Options())
+
+
+def test_a_class_without_shots_is_never_named_by_prototypes(folder, angles, monkeypatch):
+    classes = np.array([0, 0, 2])
+    shots = Shots(np.eye(3), classes, np.zeros((0, 3)), np.array([], int), np.eye(3))
+    logits = prototypes(shots)(np.eye(3))
+    assert np.isneginf(logits[:, 1]).all()
+    assert logits.argmax(axis=1).tolist() == [0, 0, 2]
+    monkeypatch.setattr(few_shot, "SHOTS", (16,))
+    path = folder / "chest" / "split_zhou_chest.json"
+    lists = json.loads(path.read_text())
+    lists["train"] = [item for item in lists["train"] if item[1] != 2]
+    path.write_text(json.dumps(lists))
+    found = few_shot.run({"fake": angles(words())}, folder, Options(resamples=5))
+    by = {(m.task, m.metric, m.group): m.value for m in found.measures}
+    assert 0.6 < by["prototypes, K = 16", "accuracy", "chest"] <= 0.75
+    assert found.notes == ("chest: no training image shows mass; prototypes never name it.",)
+
+
+def test_intervals_resample_patients_where_the_data_name_them(tmp_path, angles, write_image, monkeypatch):
+    monkeypatch.setattr(few_shot, "SHOTS", (1,))
+    studies = []
+    for label, (name, angle) in enumerate(ANGLES.items()):
+        for part, count in (("train", 3), ("validate", 1), ("test", 6)):
+            for i in range(count):
+                write_image(tmp_path / f"{name}-{part}{i}.png", angle)
+                patient = f"{part}{label}-{i // 3}"
+                views = (View(f"{name}-{part}{i}.png", "FRONTAL"),)
+                studies.append(Study(f"{name}{part}{i}", patient, views, labels={name: 1}, split=part))
+    Manifest(studies, tmp_path).write(tmp_path / "m.parquet")
+    found = few_shot.run({"fake": angles(words())}, tmp_path / "m.parquet", Options(resamples=5))
+    measure = next(m for m in found.measures if m.task == "prototypes, K = 1" and m.low is not None)
+    assert (measure.n, measure.patients) == (24, 8)
+    assert "by resampling patients" in footnote(found)
+
+
+def test_a_split_file_without_patients_says_that_images_were_resampled(folder, angles, monkeypatch):
+    monkeypatch.setattr(few_shot, "SHOTS", (1,))
+    found = few_shot.run({"fake": angles(words())}, folder, Options(resamples=5))
+    assert "by resampling images" in footnote(found)
+    paper = few_shot.run({"fake": angles(words())}, folder, Options("paper", resamples=5))
+    assert "resampling" not in footnote(paper)
