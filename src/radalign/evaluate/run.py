@@ -7,7 +7,7 @@ manifest ──────────┘
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -100,13 +100,51 @@ def write_result(result: Result, folder: str | Path) -> dict[str, Path]:
 def _systems(plan: Plan) -> dict[str, Any]:
     from radalign.systems.base import load
 
+    _need_usable(plan.device)
+    ends = distinguishing_ends([plan.run, *plan.baselines])
     first = load(plan.run, plan.device)
     systems: dict[str, Any] = {first.recipe.name: first}
-    for baseline in plan.baselines:
+    for baseline, end in zip(plan.baselines, ends[1:], strict=True):
         other = unadapted(first) if baseline == UNADAPTED else load(baseline, plan.device)
         name = UNADAPTED if baseline == UNADAPTED else other.recipe.name
-        systems[name if name not in systems else f"{name} ({Path(baseline).name})"] = other
+        systems[name if name not in systems else f"{name} ({end})"] = other
     for system in systems.values():
         if plan.allow_transductive and hasattr(system, "allow_transductive"):
             system.allow_transductive = True
     return systems
+
+
+def distinguishing_ends(paths: Sequence[str]) -> list[str]:
+    """The shortest end of every path that no other path has, so that no system hides another in a table.
+
+    Raises:
+        EvaluationError: If two are the same.
+
+    >>> distinguishing_ends(["a/run", "b/run", "c"])
+    ['a/run', 'b/run', 'c']
+    """
+    parts = [Path(path).absolute().resolve().parts for path in paths]
+    twice = [path for i, path in enumerate(paths) if parts[i] in parts[:i]]
+    if twice:
+        raise EvaluationError(
+            f"{twice[0]} is named twice; give every system once, as the run or a --baseline."
+        )
+
+    def end(own: tuple[str, ...], others: list[tuple[str, ...]]) -> str:
+        for length in range(1, len(own) + 1):
+            if all(own[-length:] != other[-length:] for other in others):
+                return "/".join(own[-length:])
+        return "/".join(own)
+
+    return [end(own, parts[:i] + parts[i + 1 :]) for i, own in enumerate(parts)]
+
+
+def _need_usable(device: str) -> None:
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch says of unknown devices
+        raise EvaluationError(
+            f"The device {device!r} cannot be used here; choose cpu, or cuda where there is one."
+        ) from error

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from radalign.evaluate.comparison import Name, Number
-from radalign.evaluate.embeddings import Embedder
+from radalign.evaluate.embeddings import Embedder, EvaluationError
 from radalign.evaluate.few_shot import METHODS, SEEDS, base_and_novel, harmonic_mean, zero_shot
 from radalign.evaluate.protocols.few_shot import compared, over_sets, resampled, set_notes
 from radalign.evaluate.protocols.few_shot_data import (
@@ -69,7 +69,10 @@ def averages(measures: list[Measure]) -> list[Measure]:
 def _one_set(embedded: Mapping[str, EmbeddedSet], data: FewShotSet, options: Options) -> list[Measure]:
     base, novel = base_and_novel(data.train.classes.tolist())
     if not novel:
-        return []
+        raise EvaluationError(
+            f"{data.name} has one class in its training split; base-to-novel needs at least two (give --task "
+            "few-shot, or another data set)."
+        )
     measures: list[Measure] = []
     for metric, labels in ((BASE, base), (NOVEL, novel)):
         numbers: dict[tuple[str, str], dict[Name, Number]] = {}

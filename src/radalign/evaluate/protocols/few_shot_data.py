@@ -16,7 +16,7 @@ from radalign.data.examples import VALIDATION_SHOTS, chosen_classes, class_of, d
 from radalign.evaluate import metrics
 from radalign.evaluate.embeddings import Embedder, EvaluationError
 from radalign.evaluate.few_shot import Method, Shots
-from radalign.evaluate.protocols.protocol import Options, embed_frontals, frontal_studies
+from radalign.evaluate.protocols.protocol import Options, embed_frontals, frontal_studies, need_apart
 from radalign.evaluate.provenance import sha256_of
 from radalign.evaluate.statistic import Statistic
 from radalign.study import SPLITS, Manifest, Study
@@ -98,16 +98,17 @@ def labels_of(systems: Iterable[Any]) -> tuple[str, ...]:
     return next((r.data.labels for r in recipes if r is not None and r.data.labels), ())
 
 
-def find_sets(folder: Path, drop_leaked: bool, labels: Sequence[str] = ()) -> list[FewShotSet]:
+def find_sets(folder: Path, strict: bool, labels: Sequence[str] = ()) -> list[FewShotSet]:
     """Every data set with a split file, in the folder or one below it.
 
     Args:
         folder: Where to look.
-        drop_leaked: Take training images that are also test images out of the training split.
+        strict: Take training images that are also test images out of the training split, and refuse what
+            picks settings and is tested too.
         labels: For a manifest: the classes in order; empty takes all of its labels.
 
     Raises:
-        EvaluationError: If there is none, or a split file cannot be read.
+        EvaluationError: If there is none, a split file cannot be read, or strict mode refuses it.
     """
     if folder.suffix == ".parquet":
         return [set_of_manifest(folder, labels)]
@@ -116,11 +117,20 @@ def find_sets(folder: Path, drop_leaked: bool, labels: Sequence[str] = ()) -> li
         raise EvaluationError(
             f"{folder} holds no split*.json, nor does a folder below; put CoOp's split file there."
         )
-    return [read_set(path, drop_leaked) for path in files]
+    return [read_set(path, strict) for path in files]
 
 
-def read_set(path: Path, drop_leaked: bool = False) -> FewShotSet:
-    """Read one split file: `{"train": [[path, label, class name], ...], "val": ..., "test": ...}`."""
+def read_set(path: Path, strict: bool = False) -> FewShotSet:
+    """Read one split file: `{"train": [[path, label, class name], ...], "val": ..., "test": ...}`.
+
+    Args:
+        path: The file.
+        strict: Take training images that are also test images out; refuse validation images that are, and
+            patients that the paths name in both.
+
+    Raises:
+        EvaluationError: If it is not a complete split file, or strict mode refuses it.
+    """
     text = path.read_text(encoding="utf-8")
     try:
         items = {
@@ -131,26 +141,38 @@ def read_set(path: Path, drop_leaked: bool = False) -> FewShotSet:
         raise EvaluationError(
             f"{path} is not a split file ({error}); it needs train, val and test lists."
         ) from error
+    empty = [part for part in ("train", "test") if not items[part]]
+    if empty:
+        raise EvaluationError(
+            f"The list {empty[0]!r} of {path} is empty; use the benchmark's own split file."
+        )
     names = {label: name for part in PARTS for _, label, name in items[part]}
     if sorted(names) != list(range(len(names))):
         raise EvaluationError(
             f"The labels of {path} are not 0 to {len(names) - 1}; number the classes without gaps."
         )
     root = _root(path.parent, items["train"][0][0])
-    tested = {_digest(root / p) for p, _, _ in items["test"]}
+    tested = {_digest(root / p): p for p, _, _ in items["test"]}
     leaks = [i for i, (p, _, _) in enumerate(items["train"]) if _digest(root / p) in tested]
-    if drop_leaked:
+    if strict:
+        need_apart((tested.get(_digest(root / p), p) for p, _, _ in items["val"]), tested.values(), path)
         items["train"] = [item for i, item in enumerate(items["train"]) if i not in set(leaks)]
     parts = {
         part: Part(frontal_studies(p for p, _, _ in rows), np.array([label for _, label, _ in rows]))
         for part, rows in items.items()
     }
+    if not parts["train"].studies:
+        raise EvaluationError(
+            f"Every training image of {path} is also a test image; nothing is left to learn."
+        )
+    if strict:
+        need_apart(parts["val"].patients, parts["test"].patients, path)
     class_names = tuple(names[i].replace("_", " ") for i in range(len(names)))
     return FewShotSet(path.parent.name, root, class_names, **parts, leaked=len(leaks), sha256=sha256_of(text))
 
 
 def set_of_manifest(path: Path, labels: Sequence[str] = ()) -> FewShotSet:
-    """The studies of a manifest that show exactly one class; the import already refused leaks.
+    """The studies of a manifest that show exactly one class; no manifest has a patient in two splits.
 
     Args:
         path: The manifest, with a split.

@@ -41,7 +41,7 @@ from radalign.evaluate.grounding import (
     phrase_heatmap,
     points_inside,
 )
-from radalign.evaluate.protocols.protocol import Options, Protocol, patient_of
+from radalign.evaluate.protocols.protocol import Options, Protocol, need_apart, patient_of
 from radalign.evaluate.results import Result
 from radalign.evaluate.statistic import Bools, Floats, mean_of
 from radalign.study import Manifest, Study, View
@@ -104,6 +104,7 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
     asked = [p for p in phrases if p not in tuning]
     if not asked:
         raise EvaluationError("Every phrase is in the split `val`; nothing is left to report.")
+    need_apart((patient_of(p.image) for p in tuning), (patient_of(p.image) for p in asked), folder)
     numbers: dict[tuple[str, str], dict[Name, Number]] = {}
     for name, system in systems.items():
         local = cast("LocalSystem", system)

@@ -105,6 +105,25 @@ def embed_frontals(
     return rows[[place[s.id] for s in studies]]
 
 
+def need_apart(tuning: Iterable[str], tested: Iterable[str], where: Path | str) -> None:
+    """Refuse data that pick a threshold or a setting, and whose patients or images are tested too.
+
+    Args:
+        tuning: Patients (or images, where no patient is known) that settings are picked on.
+        tested: Those that are reported.
+        where: The list, table or manifest that says so.
+
+    Raises:
+        EvaluationError: If one is in both.
+    """
+    both = sorted(set(tuning) & set(tested))
+    if both:
+        raise EvaluationError(
+            f"{where}: {len(both)} patients or images are both in what picks the settings and in what is "
+            f"tested (first: {both[0]}); take them out of one, or use --mode paper."
+        )
+
+
 def first_file(folder: Path, names: Iterable[str]) -> Path:
     """The first of several possible files in a folder.
 

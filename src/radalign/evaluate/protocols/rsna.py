@@ -38,6 +38,7 @@ from radalign.evaluate.protocols.protocol import (
     embed_frontals,
     first_file,
     frontal_studies,
+    need_apart,
 )
 from radalign.evaluate.results import Measure, Result
 from radalign.evaluate.statistic import Floats
@@ -70,6 +71,8 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
     studies, present = read(first_file(folder, TEST_FILES))
     strict = options.mode == "strict"
     tuning = read(first_file(folder, VAL_FILES)) if strict else None
+    if tuning is not None:
+        need_apart((s.patient_id for s in tuning[0]), (s.patient_id for s in studies), folder)
     numbers: dict[tuple[str, str], dict[Name, Number]] = {}
     measures: list[Measure] = []
     for name, system in systems.items():

@@ -34,6 +34,14 @@ def folder(tmp_path, write_image):
     return tmp_path
 
 
+def rewrite(folder, change):
+    path = folder / "chest" / "split_zhou_chest.json"
+    lists = json.loads(path.read_text())
+    change(lists)
+    path.write_text(json.dumps(lists))
+    return path
+
+
 def words(offset=0.0):
     return {f"a photo of a {name}.": angle + offset for name, angle in ANGLES.items()}
 
@@ -112,7 +120,7 @@ def test_a_training_image_that_is_also_tested_is_found_by_its_bytes(folder):
     path = folder / "chest" / "split_zhou_chest.json"
     assert read_set(path).leaked == 0
     (images / "train0.png").write_bytes((images / "test0.png").read_bytes())
-    kept, dropped = read_set(path), read_set(path, drop_leaked=True)
+    kept, dropped = read_set(path), read_set(path, strict=True)
     assert kept.leaked == dropped.leaked == 1
     assert "mass/train0.png" in kept.train.paths
     assert "mass/train0.png" not in dropped.train.paths
@@ -120,7 +128,10 @@ def test_a_training_image_that_is_also_tested_is_found_by_its_bytes(folder):
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("{}", "not a split file"), ('{"train": [["a", 1, "x"]], "val": [], "test": []}', "0 to 0")],
+    [
+        ("{}", "not a split file"),
+        ('{"train": [["a", 1, "x"]], "val": [], "test": [["a", 1, "x"]]}', "0 to 0"),
+    ],
 )
 def test_a_wrong_split_file_is_refused(tmp_path, text, sentence):
     (tmp_path / "split.json").write_text(text)
@@ -173,3 +184,26 @@ def test_a_split_file_without_patients_says_that_images_were_resampled(folder, a
     assert "by resampling images" in footnote(found)
     paper = few_shot.run({"fake": angles(words())}, folder, Options("paper", resamples=5))
     assert "resampling" not in footnote(paper)
+
+
+def test_strict_mode_refuses_validation_images_that_are_tested(folder):
+    path = rewrite(folder, lambda lists: lists.update(val=lists["test"]))
+    assert len(read_set(path).val.studies) == 40
+    with pytest.raises(EvaluationError, match="40 patients or images are both"):
+        read_set(path, strict=True)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_an_empty_list_is_named(folder, part):
+    path = rewrite(folder, lambda lists: lists.update({part: []}))
+    with pytest.raises(EvaluationError, match=f"list '{part}' of"):
+        read_set(path)
+
+
+def test_base_to_novel_needs_two_classes(folder, angles):
+    def one(lists):
+        lists.update({part: [item for item in items if item[1] == 0] for part, items in lists.items()})
+
+    rewrite(folder, one)
+    with pytest.raises(EvaluationError, match="at least two"):
+        base_to_novel.run({"fake": angles(words())}, folder, Options(resamples=5))

@@ -171,3 +171,11 @@ def test_a_missing_image_is_named(folder):
     (folder / image_path(1)).unlink()
     with pytest.raises(EvaluationError, match="p10000001"):
         ms_cxr.read(folder)
+
+
+def test_strict_mode_refuses_a_patient_in_val_and_test(folder):
+    table = folder / "MS_CXR_Local_Alignment_v1.1.0.csv"
+    table.write_text(table.read_text() + f"\nd0,Pneumonia,another,{image_path(0)},40,0,10,10,64,64,val")
+    with pytest.raises(EvaluationError, match="first: p10000000"):
+        ms_cxr.run({"fake": Bright()}, folder, Options(resamples=5))
+    assert ms_cxr.run({"fake": Bright()}, folder, Options("paper", resamples=5)).measures

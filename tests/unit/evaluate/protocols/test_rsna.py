@@ -100,3 +100,10 @@ def test_a_line_without_a_label_is_named(tmp_path, angles):
     (tmp_path / "test.txt").unlink()
     with pytest.raises(EvaluationError, match="holds none of"):
         rsna.run({"fake": angles(PROMPTS)}, tmp_path, Options(mode="paper"))
+
+
+def test_strict_mode_refuses_a_validation_list_that_is_the_test_list(tmp_path, angles, write_image):
+    lists(tmp_path, "test", [(10, 1), (80, 0)], write_image)
+    (tmp_path / "val.txt").write_text((tmp_path / "test.txt").read_text())
+    with pytest.raises(EvaluationError, match="both in what picks"):
+        rsna.run({"fake": angles(PROMPTS)}, tmp_path, Options(resamples=5))
