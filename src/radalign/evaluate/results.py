@@ -128,7 +128,7 @@ class Result:
         """Read what `write` wrote.
 
         Raises:
-            ResultError: If the file is missing or is not a result of this version.
+            ResultError: If the file is missing, is not a result of this version, or is not complete.
         """
         try:
             table = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -138,9 +138,14 @@ class Result:
             ) from error
         if not isinstance(table, dict) or table.pop("radalign_result", None) != RESULT_VERSION:
             raise ResultError(f"{path} is not a radalign result of version {RESULT_VERSION}; evaluate again.")
-        measures = tuple(Measure(**_numbers(row)) for row in table.pop("measures"))
-        gaps = tuple(Gap(**_numbers(row)) for row in table.pop("gaps"))
-        return cls(measures=measures, gaps=gaps, notes=tuple(table.pop("notes")), **table)
+        try:
+            measures = tuple(Measure(**_numbers(row)) for row in table.pop("measures"))
+            gaps = tuple(Gap(**_numbers(row)) for row in table.pop("gaps"))
+            return cls(measures=measures, gaps=gaps, notes=tuple(table.pop("notes")), **table)
+        except (KeyError, TypeError) as error:
+            raise ResultError(
+                f"{path} is not a complete result (wrong or missing: {error}); evaluate again."
+            ) from error
 
 
 def joined(parts: Iterable[Result]) -> Result:
@@ -168,4 +173,13 @@ def _plain(value: Any) -> Any:
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the file; a value that is not defined is NaN again.
+
+    Raises:
+        TypeError: If a number is something else.
+    """
+    for name in ("value", "low", "high", "chance", "p", "n", "patients"):
+        given = row.get(name) if isinstance(row, dict) else row
+        if isinstance(given, bool) or not isinstance(given, int | float | None):
+            raise TypeError(f"{name} is {given!r}")
     return row | {"value": math.nan if row["value"] is None else row["value"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,3 +132,70 @@ def test_a_file_that_is_no_result_is_refused(tmp_path):
         Result.read(tmp_path / "r.json")
     with pytest.raises(ResultError, match="not a readable result"):
         Result.read(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("gone", ["gaps", "measures", "notes", "protocol"])
+def test_a_result_without_a_part_is_refused(tmp_path, gone):
+    BEFORE.write(tmp_path / "r.json")
+    table = json.loads((tmp_path / "r.json").read_text())
+    del table[gone]
+    (tmp_path / "r.json").write_text(json.dumps(table))
+    with pytest.raises(ResultError, match="not a complete result"):
+        Result.read(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize("row", [{"value": "high"}, {"low": [1]}, {"shade": 1}])
+def test_a_row_that_is_no_number_is_refused(tmp_path, row):
+    BEFORE.write(tmp_path / "r.json")
+    table = json.loads((tmp_path / "r.json").read_text())
+    table["measures"][0] |= row
+    (tmp_path / "r.json").write_text(json.dumps(table))
+    with pytest.raises(ResultError, match="not a complete result"):
+        Result.read(tmp_path / "r.json")
+
+
+def test_what_a_result_says_of_its_rules_is_compared():
+    stated = {"split": "test", "prompts_sha256": "a", "threshold": 0.5, "labels": ["A"]}
+    before = replace(BEFORE, settings=stated)
+    assert compare_results(before, replace(before, settings=stated | {"threshold": 0.50001})).repeats
+    one = BEFORE.measures[0]
+    for changed, sentence in (
+        ({"mode": "paper"}, "mode: was strict, is paper."),
+        ({"protocol": "space"}, "protocol: was retrieval, is space."),
+        ({"settings": stated | {"labels": ["B"]}}, "settings.labels: was ['A'], is ['B']."),
+        ({"settings": stated | {"prompts_sha256": "b"}},
+         "settings.prompts_sha256: was a, is b; the prompts were changed."),
+        ({"settings": {k: v for k, v in stated.items() if k != "split"}},
+         "settings.split: was test, is not there."),
+        ({"measures": (replace(one, patients=9), BEFORE.measures[1])}, "s, t, R@1: patients was 0, is 9."),
+    ):  # fmt: skip
+        assert compare_results(before, replace(before, **changed)).differences == (sentence,)
+
+
+def test_a_setting_that_an_older_version_did_not_record_is_told_and_is_no_difference():
+    found = compare_results(BEFORE, replace(BEFORE, settings={"resampled": "patients"}))
+    assert found.repeats
+    assert found.changed == ("settings.resampled: was not recorded, is patients.",)
+    old = replace(BEFORE, protocol="rsna", settings={"split": "test"})
+    assert compare_results(old, replace(old, settings={})).repeats
+
+
+def test_a_number_that_is_stated_twice_is_refused():
+    twice = replace(BEFORE, measures=(*BEFORE.measures, replace(BEFORE.measures[0], value=0.9)))
+    with pytest.raises(ResultError, match="states s, t, R@1 twice"):
+        compare_results(twice, BEFORE)
+
+
+def test_a_recorded_plan_of_wrong_kinds_is_refused():
+    good = {"run": "r", "data": "m", "task": "rsna", "prompts": "chest-findings"}
+    for name, value in (("resamples", "many"), ("labels", "A"), ("data", 3)):
+        with pytest.raises(ResultError, match=f"option {name} = "):
+            plan_of(replace(BEFORE, made_by={"plan": good | {name: value}}), "r.json")
+    assert plan_of(replace(BEFORE, made_by={"plan": good}), "r.json").prompts == ""
+    with pytest.raises(ResultError, match="how it was made"):
+        plan_of(replace(BEFORE, made_by={"plan": {"task": "rsna"}}), "r.json")
+
+
+def test_a_table_of_few_shot_says_how_it_is_repeated():
+    with pytest.raises(ResultError, match="radalign few-shot"):
+        plan_of(replace(BEFORE, protocol="few-shot", settings={"cells": []}), "few-shot.json")
