@@ -22,7 +22,9 @@ def evaluate(
         ),
     ] = "retrieval",
     mode: Annotated[str, typer.Option(help="Of a protocol: paper (as published) or strict.")] = "strict",
-    split: Annotated[str, typer.Option(help="The manifest's split; `all` takes every study.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="The manifest's split, default test; `all` takes every study.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the result; default: in the run's folder.")
     ] = None,
@@ -30,12 +32,14 @@ def evaluate(
         list[str] | None, typer.Option(help="`unadapted`, or the folder of another run; repeatable.")
     ] = None,
     prompts: Annotated[
-        str, typer.Option(help="Zero-shot: a packaged prompt set, or a TOML file.")
-    ] = "chest-findings",
+        str, typer.Option(help="Zero-shot: a packaged prompt set, or a TOML file; default: the task's own.")
+    ] = "",
     pooling: Annotated[
         str, typer.Option(help="Zero-shot: how prompts are pooled; default: the set's way.")
     ] = "",
-    label: Annotated[list[str] | None, typer.Option(help="Retrieval: a label of P@k; repeatable.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Retrieval: a label of P@k; probe: one to learn. Repeatable.")
+    ] = None,
     exclude_own_report: Annotated[
         bool, typer.Option("--exclude-own-report", help="Retrieval: hide a study's own report from P@k.")
     ] = False,

@@ -145,6 +145,11 @@ def same_studies(named: Mapping[str, StudyEmbeddings]) -> StudyEmbeddings:
             raise EvaluationError(
                 f"{name!r} saw other studies than the first system; evaluate both on the same."
             )
+    for name, given in named.items():
+        if not (np.isfinite(given.image).all() and (given.text is None or np.isfinite(given.text).all())):
+            raise EvaluationError(
+                f"{name!r} gives embeddings that are not finite numbers; its training broke."
+            )
     if len(first) < 2:
         raise EvaluationError("An evaluation needs at least two studies; choose a larger split.")
     return first

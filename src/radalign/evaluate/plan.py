@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from radalign.evaluate.embeddings import EvaluationError
+from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.protocols import PROTOCOLS
 from radalign.evaluate.results import Mode
 from radalign.evaluate.subgroups import KINDS
 
 SIMILARITIES = ("global", "local", "both")
-LOCAL_TASKS = ("retrieval", "zero-shot", "sensitivity", "report-edits")
+PROMPTED = ("zero-shot", "chexpert-5x200", "rsna", "openi")
+LABELLED = ("retrieval", "probe", "fine-tune")
+TAKES = {
+    "prompts": PROMPTED,
+    "pooling": PROMPTED,
+    "similarity": ("retrieval", "zero-shot", "sensitivity", "report-edits", "rsna", "openi"),
+    "labels": LABELLED,
+    "exclude_own_report": ("retrieval",),
+    "fine_tune": ("nih",),
+}
+"""Which tasks heed an option; for any other it would be recorded and do nothing, so it is refused."""
+
+SPELT = {"labels": "label"}
 
 
 @dataclass(frozen=True)
@@ -26,9 +39,9 @@ class Plan:
         task: `retrieval`, `zero-shot`, `space`, `sensitivity`, `report-edits`, `probe`, `fine-tune`, or a
             protocol's name (see `protocols`).
         mode: For a protocol: `paper` or `strict`.
-        split: The manifest's split; "" takes every study.
+        split: The manifest's split; "" takes every study. Protocols have lists of their own.
         baselines: `unadapted`, or folders of other runs.
-        prompts: For zero-shot: a packaged prompt set or a TOML file.
+        prompts: For zero-shot: a packaged prompt set or a TOML file; "" takes the task's own.
         pooling: For zero-shot: how prompts are pooled; "" takes the set's own way.
         labels: For retrieval: the labels of P@k; empty takes the frequent ones.
         exclude_own_report: For retrieval: hide the own report from P@k.
@@ -48,7 +61,7 @@ class Plan:
     mode: Mode = "strict"
     split: str = "test"
     baselines: tuple[str, ...] = ()
-    prompts: str = "chest-findings"
+    prompts: str = ""
     pooling: str = ""
     labels: tuple[str, ...] = ()
     exclude_own_report: bool = False
@@ -70,36 +83,54 @@ class Plan:
 
 
 def make_plan(
-    run: str, data: Path | None, mode: str, split: str, baselines: Sequence[str] | None,
+    run: str, data: Path | None, mode: str, split: str | None, baselines: Sequence[str] | None,
     labels: Sequence[str] | None, subgroups: Sequence[str] | None = None, **rest: Any,
 ) -> Plan:  # fmt: skip
-    """A plan from what a command line gives.
+    """A plan from what a command line gives; no split takes `test`.
 
     Raises:
-        EvaluationError: If the run or the data are not named, or the mode is unknown.
+        EvaluationError: If the run or the data are not named, an option is unknown, or the task ignores it.
     """
     if not run or data is None:
         raise EvaluationError(
             "Name the run and its data: `radalign evaluate runs/x --data manifest.parquet`."
         )
-    _check_similarity(rest.get("similarity", "global"), rest.get("task", "retrieval"))
+    task = rest.get("task", "retrieval")
     if mode not in ("paper", "strict"):
         raise EvaluationError(f"There is no mode {mode!r}; choose paper or strict.")
-    part = "" if split == "all" else split
+    _check_values(rest)
+    _check_heeded(task, rest | {"labels": labels})
+    if task in PROTOCOLS and split is not None:
+        raise EvaluationError(f"The protocol {task!r} has its own lists of studies; leave --split out.")
+    if task not in PROTOCOLS and mode == "paper":
+        raise EvaluationError(
+            f"The task {task!r} has no paper mode; leave --mode out, or choose a protocol: "
+            f"{', '.join(PROTOCOLS)}."
+        )
+    part = "" if split == "all" or task in PROTOCOLS else split or "test"
     return Plan(
         run=run, data=data, mode=cast("Mode", mode), split=part, baselines=tuple(baselines or ()),
         labels=tuple(labels or ()), subgroups=_kinds(subgroups), **rest,
     )  # fmt: skip
 
 
-def _check_similarity(similarity: str, task: str) -> None:
-    if similarity not in SIMILARITIES:
-        raise EvaluationError(f"There is no similarity {similarity!r}; choose global, local or both.")
-    if similarity != "global" and task not in LOCAL_TASKS:
-        raise EvaluationError(
-            f"The task {task!r} has the global similarity only; leave --similarity out, or choose one of "
-            f"{', '.join(LOCAL_TASKS)}."
-        )
+def _check_values(asked: Mapping[str, Any]) -> None:
+    """Refuse what no task knows."""
+    for name, choices in (("similarity", SIMILARITIES), ("pooling", tuple(Pooling))):
+        given = asked.get(name)
+        if given and given not in choices:
+            raise EvaluationError(f"There is no {name} {given!r}; choose {', '.join(choices)}.")
+    if asked.get("seed", 0) < 0:
+        raise EvaluationError(f"A seed is 0 or more; {asked['seed']} is less.")
+
+
+def _check_heeded(task: str, asked: Mapping[str, Any]) -> None:
+    """Refuse options that the task would ignore."""
+    for name, tasks in TAKES.items():
+        given = asked.get(name)
+        if given and given != "global" and task not in tasks:
+            option = f"--{SPELT.get(name, name).replace('_', '-')}"
+            raise EvaluationError(f"The task {task!r} ignores {option}; it is for {', '.join(tasks)}.")
 
 
 def _kinds(asked: Sequence[str] | None) -> tuple[str, ...]:

@@ -67,7 +67,9 @@ def _protocol(plan: Plan, watch: Stopwatch, progress: Progress | None) -> Result
     systems = _systems(plan)
     watch.step("load")
     pooling = Pooling(plan.pooling) if plan.pooling else None
-    options = Options(plan.mode, pooling, plan.resamples, plan.seed, progress, plan.fine_tune)
+    options = Options(
+        plan.mode, pooling, plan.resamples, plan.seed, progress, plan.fine_tune, plan.prompts, plan.similarity
+    )
     result = protocol.run(systems, plan.data, options)
     watch.step("evaluate")
     return _signed(result, plan, systems, data_sha256(plan.data), watch)
@@ -76,9 +78,8 @@ def _protocol(plan: Plan, watch: Stopwatch, progress: Progress | None) -> Result
 def _signed(result: Result, plan: Plan, systems: Mapping[str, Any], content: str, watch: Stopwatch) -> Result:
     made = provenance(systems, content, {"bootstrap": plan.seed}, watch.times_s, plan.device)
     asked = asdict(plan) | {"data": str(plan.data)}
-    return replace(
-        result, made_by=made | {"plan": asked}, settings=dict(result.settings) | {"split": plan.split}
-    )
+    own = {} if plan.task in PROTOCOLS else {"split": plan.split}  # a protocol has lists of its own
+    return replace(result, made_by=made | {"plan": asked}, settings=dict(result.settings) | own)
 
 
 def write_result(result: Result, folder: str | Path) -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -22,6 +22,8 @@ from radalign.evaluate.retrieval import RetrievalSettings, Similarity, evaluate_
 from radalign.evaluate.space import evaluate_space
 from radalign.evaluate.zero_shot import ZeroShotSettings, evaluate_zero_shot
 from radalign.study import Manifest
+
+OWN_PROMPTS = "chest-findings"
 
 
 def chosen_split(manifest: Manifest, split: str) -> Manifest:
@@ -51,6 +53,14 @@ def _embedded(
     return {name: _only_groups(given, plan.subgroups) for name, given in named.items()}
 
 
+def _known_labels(labels: Sequence[str], manifest: Manifest) -> None:
+    there = {name for study in manifest for name in study.labels}
+    unknown = [name for name in labels if name not in there]
+    if unknown:
+        has = f"its labels are {', '.join(sorted(there)[:20])}" if there else "it has no labels"
+        raise EvaluationError(f"The manifest has no label {unknown[0]!r}; {has}.")
+
+
 def _only_groups(given: StudyEmbeddings, kinds: tuple[str, ...]) -> StudyEmbeddings:
     return replace(given, groups={kind: given.groups[kind] for kind in kinds if kind in given.groups})
 
@@ -59,6 +69,7 @@ def _retrieval(
     plan: Plan, systems: Mapping[str, Any], studies: Manifest, manifest: Manifest,
     watch: Stopwatch, progress: Progress | None,
 ) -> Result:  # fmt: skip
+    _known_labels(plan.labels, manifest)
     named = _embedded(plan, systems, studies, watch, progress)
     if plan.similarity != "global":
         named = {name: with_local(systems[name], given, studies, progress) for name, given in named.items()}
@@ -79,7 +90,7 @@ def _zero_shot(
     plan: Plan, systems: Mapping[str, Any], studies: Manifest, manifest: Manifest,
     watch: Stopwatch, progress: Progress | None,
 ) -> Result:  # fmt: skip
-    prompts = load_prompts(plan.prompts)
+    prompts = load_prompts(plan.prompts or OWN_PROMPTS)
     if not prompts.findings:
         raise EvaluationError(
             f"{plan.prompts!r} holds classes, not findings; choose a set with [[finding]] tables."
@@ -120,6 +131,7 @@ def _learn(
     watch: Stopwatch,
     progress: Progress | None,
 ) -> Result:
+    _known_labels(plan.labels, manifest)
     labels = plan.labels or frequent_labels([frozenset(s.positives) for s in manifest])
     settings = ProbeSettings(labels, resamples=plan.resamples, seed=plan.seed)
     tune = FineTuneSettings(seed=plan.seed) if plan.task == "fine-tune" else None

@@ -91,7 +91,8 @@ def test_a_plan_needs_a_run_and_data_and_a_known_mode():
         make_plan(run="", data=None, mode="strict", **rest)
     with pytest.raises(EvaluationError, match="no mode 'loose'"):
         make_plan(run="r", data=Path("m"), mode="loose", **rest)
-    assert make_plan(run="r", data=Path("m"), mode="paper", **rest).split == ""
+    assert make_plan(run="r", data=Path("m"), mode="strict", **rest).split == ""
+    assert make_plan(run="r", data=Path("m"), mode="strict", **rest | {"split": None}).split == "test"
 
 
 def test_similarity_and_subgroups_are_checked_before_anything_is_loaded():
@@ -105,7 +106,7 @@ def test_similarity_and_subgroups_are_checked_before_anything_is_loaded():
     }
     with pytest.raises(EvaluationError, match="no similarity 'cosine'"):
         make_plan(**rest, similarity="cosine")
-    with pytest.raises(EvaluationError, match="global similarity only"):
+    with pytest.raises(EvaluationError, match="ignores --similarity"):
         make_plan(**rest, similarity="local", task="space")
     with pytest.raises(EvaluationError, match="no subgroup 'colour'"):
         make_plan(**rest, subgroups=["colour"])
@@ -113,6 +114,34 @@ def test_similarity_and_subgroups_are_checked_before_anything_is_loaded():
     assert make_plan(**rest).subgroups == ("sex", "age", "view", "device")
     assert make_plan(**rest, subgroups=["view", "sex"]).subgroups == ("view", "sex")
     assert make_plan(**rest, subgroups=["none"]).subgroups == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"task": "rsna", "split": "train"}, "lists of studies; leave --split"),
+        ({"mode": "paper"}, "'retrieval' has no paper mode"),
+        ({"pooling": "mean_of_logits"}, "'retrieval' ignores --pooling; it is for zero-shot"),
+        ({"task": "ms-cxr", "prompts": "p.toml"}, "ignores --prompts"),
+        ({"task": "rsna", "labels": ["Edema"]}, "ignores --label; it is for retrieval"),
+        ({"task": "space", "exclude_own_report": True}, "ignores --exclude-own-report"),
+        ({"task": "rsna", "fine_tune": True}, "ignores --fine-tune; it is for nih"),
+        ({"task": "zero-shot", "pooling": "foo"}, "no pooling 'foo'; choose mean_then_normalise"),
+        ({"seed": -1}, "A seed is 0 or more"),
+    ],
+)
+def test_an_option_that_the_task_would_ignore_is_refused(asked, sentence):
+    rest = {"run": "r", "data": Path("m"), "mode": "strict", "split": None, "baselines": None, "labels": None}
+    with pytest.raises(EvaluationError, match=sentence):
+        make_plan(**rest | asked)
+    heeded = {
+        "task": "rsna",
+        "pooling": "mean_of_logits",
+        "prompts": "p.toml",
+        "similarity": "both",
+        "mode": "paper",
+    }
+    assert make_plan(**rest | heeded).split == ""
 
 
 def test_the_data_of_a_folder_are_its_tables(tmp_path):

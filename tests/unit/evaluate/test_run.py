@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from radalign.evaluate.embeddings import EvaluationError
+from radalign.evaluate.embeddings import EvaluationError, StudyEmbeddings
 from radalign.evaluate.plan import Plan
-from radalign.evaluate.run import _systems, distinguishing_ends, evaluate_run
+from radalign.evaluate.provenance import Stopwatch
+from radalign.evaluate.results import Result
+from radalign.evaluate.run import _signed, _systems, distinguishing_ends, evaluate_run
+from radalign.evaluate.space import evaluate_space
+from radalign.evaluate.tasks import TASKS
+from radalign.study import Manifest, Study
 
 
 def plan(run, *baselines, **rest):
@@ -38,3 +44,31 @@ def test_a_system_that_is_named_twice_is_refused(tmp_path):
 def test_a_device_that_does_not_exist_is_one_sentence(tmp_path):
     with pytest.raises(EvaluationError, match="The device 'tpu9' cannot be used"):
         evaluate_run(Plan(run="runs/a", data=tmp_path, task="rsna", device="tpu9"))
+
+
+def test_labels_that_the_manifest_lacks_are_named(tmp_path):
+    manifest = Manifest([Study("a", "p", labels={"Edema": 1}), Study("b", "q", labels={"Mass": 0})], tmp_path)
+    asked = Plan(run="r", data=tmp_path, labels=("Mass", "Nonsense"))
+    for task in ("retrieval", "probe"):
+        with pytest.raises(EvaluationError, match="no label 'Nonsense'; its labels are Edema, Mass"):
+            TASKS[task](asked, {}, manifest, manifest, Stopwatch(), None)
+
+
+def test_embeddings_that_are_not_finite_are_refused():
+    z = np.eye(3, dtype=np.float32)
+    bad = z.copy()
+    bad[1, 1] = np.nan
+    ids, labels = ("a", "b", "c"), ({}, {}, {})
+    with pytest.raises(EvaluationError, match="'broken' gives embeddings that are not finite"):
+        evaluate_space(
+            {
+                "good": StudyEmbeddings(z, z, ids, ids, labels),
+                "broken": StudyEmbeddings(z, bad, ids, ids, labels),
+            }
+        )
+
+
+def test_only_tasks_on_a_manifest_record_the_split():
+    result = Result("rsna", "strict", ())
+    signed = [_signed(result, Plan("r", Path("m"), task=t), {}, "", Stopwatch()) for t in ("rsna", "space")]
+    assert [s.settings for s in signed] == [{}, {"split": "test"}]

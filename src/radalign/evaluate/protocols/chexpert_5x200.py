@@ -88,7 +88,10 @@ def read(folder: Path) -> Cases:
 
 def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Result:
     """Retrieval and zero-shot of every system."""
-    cases, prompts = read(folder), load_prompts("gloria-classes")
+    cases, prompts = read(folder), load_prompts(options.prompts or "gloria-classes")
+    missing = [name for name in FIVE if name not in prompts.classes]
+    if missing:
+        raise EvaluationError(f"The prompt set {prompts.name!r} has no [[class]] {missing[0]!r}; add it.")
     numbers: dict[tuple[str, str], dict[Name, Number]] = {}
     for name, system in systems.items():
         images = embed_frontals(system, cases.studies, folder, options)
@@ -99,7 +102,8 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
     measures, gaps = compare(numbers, Resamples(patients, options.resamples, options.seed))
     facts = {
         "studies": len(patients), "patients": len(set(patients)),
-        "pooling": (options.pooling or prompts.pooling).value, "prompts_sha256": prompts.sha256,
+        "pooling": (options.pooling or prompts.pooling).value, "prompts": prompts.name,
+        "prompts_sha256": prompts.sha256, "prompts_source": prompts.source,
         "list_sha256": sha256_of("\n".join(study.id for study in cases.studies)),
     }  # fmt: skip
     return Result(PROTOCOL.name, options.mode, measures, gaps, facts, notes=_notes(cases, options))

@@ -80,6 +80,9 @@ def read(folder: Path) -> tuple[Manifest, dict[str, Pairs]]:
         f: Pairs([studies[i] for i in ids], np.array(changes, dtype=np.int64))
         for f, (ids, changes) in found.items()
     }
+    if not any(len(p.studies) for p in pairs.values()):
+        columns = ", ".join(f"{finding}_progression" for finding in FINDINGS)
+        raise EvaluationError(f"{tables[0]} says of no pair how it changed; it needs one of {columns}.")
     return Manifest(studies.values(), folder), {f: p for f, p in pairs.items() if len(p.studies)}
 
 

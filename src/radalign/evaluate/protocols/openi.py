@@ -16,13 +16,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
-from radalign.evaluate.embeddings import Embedder, EvaluationError, embed
-from radalign.evaluate.findings import prompted
-from radalign.evaluate.prompt_sets import load_prompts
+from radalign.evaluate.embeddings import Embedder, EvaluationError, StudyEmbeddings, embed
+from radalign.evaluate.findings import prompt_texts, prompted
+from radalign.evaluate.grounding import LocalSystem
+from radalign.evaluate.local_similarity import with_local
+from radalign.evaluate.prompt_sets import PromptSet, load_prompts
 from radalign.evaluate.protocols.protocol import Options, Protocol
 from radalign.evaluate.results import Result, joined
-from radalign.evaluate.retrieval import RetrievalSettings, evaluate_retrieval
+from radalign.evaluate.retrieval import RetrievalSettings, Similarity, evaluate_retrieval
 from radalign.evaluate.zero_shot import ZeroShotSettings, evaluate_zero_shot
 from radalign.study import Manifest
 
@@ -41,9 +44,16 @@ def run(systems: Mapping[str, Embedder], path: Path, options: Options) -> Result
     tuning = {
         n: embed(s, held, options.progress, reports=False) for n, s in systems.items() if strict and len(held)
     }
-    prompts = load_prompts(PROMPTS)
-    given = {n: prompted(systems[n], named[n], prompts, tuning.get(n)) for n in systems}
-    settings = RetrievalSettings(resamples=options.resamples, seed=options.seed)
+    prompts = load_prompts(options.prompts or PROMPTS)
+    if not prompts.findings:
+        raise EvaluationError(f"{options.prompts!r} holds no findings; choose a set with [[finding]] tables.")
+    seen, tuned = (_asked(systems, part, manifest, prompts, options) for part in (named, tuning))
+    given = {n: prompted(systems[n], seen[n], prompts, tuned.get(n), options.similarity) for n in systems}
+    if options.similarity != "global":
+        named = {n: with_local(cast("LocalSystem", systems[n]), z, manifest) for n, z in named.items()}
+    settings = RetrievalSettings(
+        similarity=cast("Similarity", options.similarity), resamples=options.resamples, seed=options.seed
+    )
     parts = [
         evaluate_retrieval(named, settings, options.progress),
         evaluate_zero_shot(
@@ -51,6 +61,23 @@ def run(systems: Mapping[str, Embedder], path: Path, options: Options) -> Result
         ),
     ]
     return replace(joined(parts), protocol=PROTOCOL.name, mode=options.mode)
+
+
+def _asked(
+    systems: Mapping[str, Embedder],
+    given: Mapping[str, StudyEmbeddings],
+    manifest: Manifest,
+    prompts: PromptSet,
+    options: Options,
+) -> Mapping[str, StudyEmbeddings]:
+    """The studies, compared with the prompts word by word where that is asked for."""
+    if options.similarity == "global":
+        return given
+    texts = prompt_texts(prompts)
+    return {
+        name: with_local(cast("LocalSystem", systems[name]), studies, manifest, options.progress, texts)
+        for name, studies in given.items()
+    }
 
 
 PROTOCOL = Protocol(

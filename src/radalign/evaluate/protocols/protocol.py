@@ -29,6 +29,8 @@ class Options:
         seed: Of the bootstrap and of whatever the protocol draws.
         progress: Wraps loops over batches.
         fine_tune: Also train copies of the systems on the protocol's labels, where it has any (slow).
+        prompts: A packaged prompt set or a TOML file; "" takes the protocol's own.
+        similarity: Of images and texts: `global`, `local` (patches and words) or `both`.
     """
 
     mode: Mode = "strict"
@@ -37,6 +39,8 @@ class Options:
     seed: int = 0
     progress: Progress | None = None
     fine_tune: bool = False
+    prompts: str = ""
+    similarity: str = "global"
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ References:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,12 @@ from numpy.typing import NDArray
 from radalign.evaluate import metrics
 from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Name, Number, compare
-from radalign.evaluate.embeddings import Embedder, EvaluationError
-from radalign.evaluate.findings import embed_prompts
+from radalign.evaluate.embeddings import Embedder, EvaluationError, StudyEmbeddings
+from radalign.evaluate.findings import pair_cosines, prompt_texts, prompted
 from radalign.evaluate.folds import stratified_folds
-from radalign.evaluate.pooling import class_scores
-from radalign.evaluate.prompt_sets import load_prompts
+from radalign.evaluate.grounding import LocalSystem
+from radalign.evaluate.local_similarity import with_local
+from radalign.evaluate.prompt_sets import PromptSet, load_prompts
 from radalign.evaluate.protocols.protocol import (
     Options,
     Protocol,
@@ -43,10 +45,11 @@ from radalign.evaluate.protocols.protocol import (
 from radalign.evaluate.results import Measure, Result
 from radalign.evaluate.statistic import Floats
 from radalign.evaluate.thresholds import ALTA_GRID, best_threshold
-from radalign.study import Study
+from radalign.study import Manifest, Study
 
 TEST_FILES = ("test.txt", "rsna_test.txt", "stage_2_test.txt")
 VAL_FILES = ("val.txt", "rsna_val.txt", "valid.txt")
+PROMPTS = "rsna-pneumonia"
 TASK = "zero-shot, pneumonia"
 
 
@@ -75,11 +78,13 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
         need_apart((s.patient_id for s in tuning[0]), (s.patient_id for s in studies), folder)
     numbers: dict[tuple[str, str], dict[Name, Number]] = {}
     measures: list[Measure] = []
+    thresholds: dict[str, float] = {}
     for name, system in systems.items():
         scores = pneumonia_scores(system, studies, folder, options)
         found: dict[Name, Number] = {("AUC", ""): Number(metrics.auc(scores, present), 0.5)}
         if tuning is not None:
             threshold = best_threshold(pneumonia_scores(system, tuning[0], folder, options), tuning[1])
+            thresholds[name] = threshold
             found |= _thresholded(scores > threshold, present)
         else:
             measures += [
@@ -89,19 +94,45 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
         numbers[name, TASK] = found
     patients = [study.patient_id for study in studies]
     compared, gaps = compare(numbers, Resamples(patients, options.resamples, options.seed))
-    facts = {"studies": len(studies), "patients": len(set(patients)), "present": int(present.sum())}
+    prompts = pneumonia_prompts(options.prompts)
+    facts = {
+        "studies": len(studies), "patients": len(set(patients)), "present": int(present.sum()),
+        "prompts": prompts.name, "prompts_sha256": prompts.sha256, "prompts_source": prompts.source,
+        "pooling": (options.pooling or prompts.pooling).value, "similarity": options.similarity,
+        "thresholds": thresholds,
+    }  # fmt: skip
     return Result(PROTOCOL.name, options.mode, (*compared, *measures), gaps, facts, notes=_notes(strict))
 
 
 def pneumonia_scores(system: Embedder, studies: list[Study], folder: Path, options: Options) -> Floats:
     """sigmoid(cosine to "There is pneumonia" - cosine to "There is no pneumonia"), [N]."""
-    prompts = load_prompts("rsna-pneumonia")
-    finding = prompts.findings[0]
+    prompts = pneumonia_prompts(options.prompts)
     images = embed_frontals(system, studies, folder, options)
-    sides = [embed_prompts(system, finding.present), embed_prompts(system, finding.absent)]
-    cosines = class_scores(images, sides, options.pooling or prompts.pooling)
+    ids = tuple(study.id for study in studies)
+    patients = tuple(study.patient_id for study in studies)
+    given = StudyEmbeddings(images, None, ids, patients, tuple(study.labels for study in studies))
+    if options.similarity != "global":
+        local, manifest = cast("LocalSystem", system), Manifest({s.id: s for s in studies}.values(), folder)
+        given = with_local(local, given, manifest, options.progress, prompt_texts(prompts))
+    asked = prompted(system, given, prompts, similarity=options.similarity)
+    cosines = pair_cosines(asked, prompts.findings[0].name, options.pooling or prompts.pooling)
     scores: Floats = 1 / (1 + np.exp(cosines[:, 1] - cosines[:, 0]))
     return scores
+
+
+def pneumonia_prompts(name: str = "") -> PromptSet:
+    """The prompts of pneumonia: the protocol's own, or those of another set that asks for it.
+
+    Raises:
+        EvaluationError: If the set has no finding of that name.
+    """
+    prompts = load_prompts(name or PROMPTS)
+    asked = tuple(f for f in prompts.findings if f.name.lower() == "pneumonia")
+    if len(asked) != 1:
+        raise EvaluationError(
+            f"The prompt set {prompts.name!r} has no finding `pneumonia`; add one, or another set."
+        )
+    return replace(prompts, findings=asked)
 
 
 def ten_fold(scores: NDArray[Any], present: NDArray[np.bool_], folds: int = 10) -> dict[str, float]:

@@ -37,6 +37,13 @@ def test_pairs_carry_their_priors(folder):
     assert manifest.prior(first).views[0].id == "old0"
 
 
+def test_a_table_without_progressions_is_refused(folder):
+    table = folder / "MS_CXR_T_temporal_image_classification_v1.0.0.csv"
+    table.write_text(table.read_text().replace("_progression", "_change"))
+    with pytest.raises(EvaluationError, match="says of no pair how it changed"):
+        ms_cxr_t.read(folder)
+
+
 @pytest.mark.parametrize("mode", ["paper", "strict"])
 def test_the_probe_reads_the_change(folder, angles, fast_recipe, mode):
     system = angles({})

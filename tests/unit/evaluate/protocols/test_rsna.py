@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
@@ -11,6 +13,7 @@ from radalign.evaluate.embeddings import EvaluationError
 from radalign.evaluate.folds import patient_folds, stratified_folds
 from radalign.evaluate.protocols import rsna
 from radalign.evaluate.protocols.protocol import Options
+from radalign.evaluate.provenance import sha256_of
 
 PROMPTS = {"There is pneumonia": 0.0, "There is no pneumonia": 90.0}
 
@@ -107,3 +110,47 @@ def test_strict_mode_refuses_a_validation_list_that_is_the_test_list(tmp_path, a
     (tmp_path / "val.txt").write_text((tmp_path / "test.txt").read_text())
     with pytest.raises(EvaluationError, match="both in what picks"):
         rsna.run({"fake": angles(PROMPTS)}, tmp_path, Options(resamples=5))
+
+
+OWN = """name = "mine"
+source = "here"
+pooling = "mean_of_logits"
+[[finding]]
+name = "Pneumonia"
+present = ["ill"]
+absent = ["well", "healthy"]
+"""
+
+
+def test_other_prompts_decide_the_numbers_and_are_recorded(tmp_path, angles, write_image):
+    lists(tmp_path, "test", [(10, 1), (20, 1), (70, 0), (80, 0)], write_image)
+    lists(tmp_path, "val", [(15, 1), (75, 0)], write_image)
+    (tmp_path / "mine.toml").write_text(OWN)
+    system = angles({**PROMPTS, "ill": 90.0, "well": 0.0, "healthy": 0.0})
+    packaged = rsna.run({"fake": system}, tmp_path, Options(resamples=5))
+    mine = rsna.run({"fake": system}, tmp_path, Options(resamples=5, prompts=str(tmp_path / "mine.toml")))
+    assert (packaged["fake", rsna.TASK, "AUC"].value, mine["fake", rsna.TASK, "AUC"].value) == (1.0, 0.0)
+    assert packaged.settings["prompts"] == "rsna-pneumonia"
+    assert (mine.settings["prompts"], mine.settings["pooling"]) == ("mine", "mean_of_logits")
+    assert mine.settings["prompts_sha256"] == sha256_of(OWN) != packaged.settings["prompts_sha256"]
+    assert 0 < packaged.settings["thresholds"]["fake"] < 1
+    (tmp_path / "mine.toml").write_text(OWN.replace("Pneumonia", "Edema"))
+    with pytest.raises(EvaluationError, match="no finding `pneumonia`"):
+        rsna.pneumonia_prompts(str(tmp_path / "mine.toml"))
+
+
+def test_the_local_similarity_takes_the_place_of_the_cosine(tmp_path, angles, write_image, monkeypatch):
+    lists(tmp_path, "test", [(10, 1), (20, 1), (70, 0), (80, 0)], write_image)
+    lists(tmp_path, "val", [(15, 1), (75, 0)], write_image)
+    asked = []
+
+    def reversed_scores(system, given, manifest, progress, texts):
+        asked.append(tuple(texts))
+        present = (given.image[:, 0] < 0.5).astype(np.float32)  # says of the well that they are ill
+        return replace(given, local=np.stack([present, 1 - present], axis=1))
+
+    monkeypatch.setattr(rsna, "with_local", reversed_scores)
+    found = rsna.run({"f": angles(PROMPTS)}, tmp_path, Options(resamples=5, similarity="local"))
+    assert found["f", rsna.TASK, "AUC"].value == 0.0
+    assert asked == [("There is pneumonia", "There is no pneumonia")] * 2  # test and validation
+    assert found.settings["similarity"] == "local"
