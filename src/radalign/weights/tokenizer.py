@@ -36,6 +36,8 @@ class Tokenizer:
         self.max_tokens = max_tokens
         self._fast = fast
         fast.no_padding()
+        fast.no_truncation()
+        self._cutting: dict[int, FastTokenizer] = {}
         self.pad_id = int(fast.token_to_id("[PAD]") or 0)
         self.mask_id: int | None = fast.token_to_id("[MASK]")
 
@@ -53,17 +55,15 @@ class Tokenizer:
 
     def ids(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
         """The ids of each text, special tokens included, cut to `max_tokens`."""
-        self._fast.enable_truncation(min(max_tokens or self.max_tokens, self.max_tokens))
-        return [encoding.ids for encoding in self._fast.encode_batch(list(texts))]
+        fast = self._cut_to(min(max_tokens or self.max_tokens, self.max_tokens))
+        return [encoding.ids for encoding in fast.encode_batch(list(texts))]
 
     def count(self, text: str) -> int:
         """The number of tokens of a text before any cut, special tokens included."""
-        self._fast.no_truncation()
         return len(self._fast.encode(text).ids)
 
     def pieces(self, text: str) -> list[str]:
         """The tokens of a text as written in the vocabulary, special tokens included, before any cut."""
-        self._fast.no_truncation()
         return list(self._fast.encode(text).tokens)
 
     def need_within(self, vocabulary: int) -> None:
@@ -81,8 +81,16 @@ class Tokenizer:
 
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json`, which `read_tokenizer` reads."""
-        self._fast.no_truncation()
         self._fast.save(str(folder / "tokenizer.json"))
+
+    def _cut_to(self, limit: int) -> FastTokenizer:
+        """The tokenizer that cuts at `limit`; never changed once made, since threads share it."""
+        fast = self._cutting.get(limit)
+        if fast is None:
+            fast = FastTokenizer.from_str(self._fast.to_str())
+            fast.enable_truncation(limit)
+            fast = self._cutting.setdefault(limit, fast)
+        return fast
 
 
 class HashTokenizer(Tokenizer):

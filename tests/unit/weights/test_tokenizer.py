@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -93,3 +94,21 @@ def test_hashed_words_are_stable_and_inside_the_vocabulary():
     assert int(ids.max()) < 50
     assert tokenizer.count("x " * 30) == 32
     assert tokenizer.pieces("No.") == ["[CLS]", "no", ".", "[SEP]"]
+
+
+def test_threads_share_a_tokenizer_without_changing_each_others_cut(tmp_path):
+    tokenizer = read_tokenizer(a_folder(tmp_path), 8)
+    text = "no effusions. " * 40
+
+    def work(number):
+        for _ in range(30):
+            if number % 2:
+                assert tokenizer.count(text) == len(tokenizer.pieces(text)) == 162
+            else:
+                assert [len(row) for row in tokenizer.ids([text] * 20, 5 + number % 3)] == [
+                    5 + number % 3
+                ] * 20
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(work, range(6)))
