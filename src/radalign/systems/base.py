@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.data.settings import DataSettings
 from radalign.study import Manifest, Study
+from radalign.systems.asked import list_of_studies, list_of_texts, need_batch_size
 from radalign.systems.contradictions import need_objective
 from radalign.systems.recipe import Recipe, RecipeError, explain, load_recipe
 from radalign.weights.hub import load_text, load_vision
@@ -215,10 +216,12 @@ class System(nn.Module):
 
         Raises:
             ImageError: If an image cannot be read.
+            BatchError: If a study has no view for any slot, or something else than a study is given.
         """
         from radalign.data.read_slots import read_slots
 
-        chosen = list(studies)
+        chosen = list_of_studies(studies)
+        need_batch_size(batch_size)
         if not chosen:
             return np.zeros((0, self.width), np.float32)
         source = manifest if manifest is not None else Manifest(chosen, Path())
@@ -233,7 +236,7 @@ class System(nn.Module):
         return np.concatenate(rows)
 
     @torch.inference_mode()
-    def embed_texts(self, texts: Sequence[str], batch_size: int = 128, normalise: bool = True) -> np.ndarray:
+    def embed_texts(self, texts: Iterable[str], batch_size: int = 128, normalise: bool = True) -> np.ndarray:
         """Embed sentences or reports.
 
         Args:
@@ -243,14 +246,19 @@ class System(nn.Module):
 
         Returns:
             float32 [N, E], L2-normalised unless asked otherwise.
+
+        Raises:
+            BatchError: If `texts` is a single string, or holds something else than strings.
         """
-        if not texts:
+        chosen = list_of_texts(texts)
+        need_batch_size(batch_size)
+        if not chosen:
             return np.zeros((0, self.width), np.float32)
         was_training = self.training
         self.eval()
         rows = []
-        for i in range(0, len(texts), batch_size):
-            batch = self.tokenize(texts[i : i + batch_size]).to(self.device)
+        for i in range(0, len(chosen), batch_size):
+            batch = self.tokenize(chosen[i : i + batch_size]).to(self.device)
             z = self.encode_texts(batch).global_ if normalise else self.text_points(batch)
             rows.append(z.float().cpu().numpy())
         self.train(was_training)
