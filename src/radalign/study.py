@@ -16,41 +16,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from radalign.positions import FRONTAL_POSITIONS as FRONTAL_POSITIONS
+from radalign.positions import LATERAL_POSITIONS as LATERAL_POSITIONS
+from radalign.positions import parse_position as parse_position
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FRONTAL_POSITIONS = frozenset({"PA", "AP", "FRONTAL"})
-LATERAL_POSITIONS = frozenset({"LL", "RL", "LATERAL"})
 SPLITS = ("train", "validate", "test")
 SCHEMA_VERSION = 1
 _ROW_GROUP = 8_192
-
-_POSITION_NAMES = {
-    "PA": "PA", "POSTEROANTERIOR": "PA", "POSTERO-ANTERIOR": "PA",
-    "AP": "AP", "AP SUPINE": "AP", "AP ERECT": "AP", "AP SEMI ERECT": "AP", "AP HORIZONTAL": "AP",
-    "ANTEROPOSTERIOR": "AP", "ANTERO-POSTERIOR": "AP",
-    "FRONTAL": "FRONTAL", "F": "FRONTAL",
-    "LL": "LL", "LEFT LATERAL": "LL", "RL": "RL", "RIGHT LATERAL": "RL",
-    "L": "LATERAL", "LATERAL": "LATERAL", "LAT": "LATERAL", "XTABLE LATERAL": "LATERAL",
-}  # fmt: skip
-
-
-def parse_position(text: str) -> str:
-    """Normalise a view name to a DICOM ViewPosition, or `FRONTAL`/`LATERAL` when the side is not recorded.
-
-    Args:
-        text: What the source wrote, in any case.
-
-    Returns:
-        One of `PA`, `AP`, `FRONTAL`, `LL`, `RL`, `LATERAL`, or "" when the text says nothing known.
-
-    References:
-        DICOM PS3.3 C.8.7.1.1.1 (View Position, 0018,5101).
-
-    >>> parse_position("ap supine"), parse_position("L"), parse_position("oblique")
-    ('AP', 'LATERAL', '')
-    """
-    return _POSITION_NAMES.get(" ".join(text.upper().replace("_", " ").split()), "")
 
 
 class ManifestError(ValueError):
@@ -63,13 +38,17 @@ class View:
 
     Args:
         path: Image file; absolute, or relative to the manifest's `root`.
-        position: A DICOM ViewPosition (`PA`, `AP`, `LL`, `RL`), `FRONTAL` or `LATERAL`, or "" for unknown.
+        position: A DICOM ViewPosition (`PA`, `AP`, `LL`, `RL`), `FRONTAL` or `LATERAL`, or "" for unknown;
+            other spellings that `parse_position` knows are brought to these.
         id: The image's own id (SOP Instance UID where there is one).
         original_width_px: Width before the source resized it, 0 if unknown; restores a squashed aspect ratio.
         original_height_px: Height before the source resized it, 0 if unknown.
 
-    >>> View("a.png", "PA").is_frontal, View("b.png", "LL").is_lateral, View("c.png").is_frontal
-    (True, True, False)
+    Raises:
+        ManifestError: If the position is none of these.
+
+    >>> View("a.png", "pa").position, View("b.png", "LL").is_lateral, View("c.png").is_frontal
+    ('PA', True, False)
     """
 
     path: str
@@ -77,6 +56,16 @@ class View:
     id: str = ""
     original_width_px: int = 0
     original_height_px: int = 0
+
+    def __post_init__(self) -> None:
+        position = parse_position(self.position)
+        if self.position.strip() and not position:
+            # A position that nothing knows would later be reported as a study without a view.
+            raise ManifestError(
+                f"The view {self.path} has the unknown position {self.position!r}; use one of "
+                f'{", ".join(sorted(FRONTAL_POSITIONS | LATERAL_POSITIONS))}, or "" when it is not known.'
+            )
+        object.__setattr__(self, "position", position)
 
     @property
     def is_frontal(self) -> bool:

@@ -130,3 +130,17 @@ def test_where_keeps_order_and_prior_looks_inside_the_manifest() -> None:
 def test_with_split_leaves_unknown_patients_without() -> None:
     split = with_split([Study("a", "p"), Study("b", "q", split="test")], {"p": "train"})
     assert [s.split for s in split] == ["train", ""]
+
+
+@pytest.mark.parametrize(
+    ("given", "position"), [("pa", "PA"), ("ll", "LL"), ("Frontal", "FRONTAL"), ("", "")]
+)
+def test_a_view_brings_its_position_to_one_spelling(given: str, position: str) -> None:
+    assert View("a.png", given).position == position
+
+
+def test_a_view_refuses_a_position_that_is_none() -> None:
+    with pytest.raises(
+        ManifestError, match="unknown position 'XX'; use one of AP, FRONTAL, LATERAL, LL, PA, RL"
+    ):
+        View("a.png", "XX")
