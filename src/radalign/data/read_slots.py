@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from radalign.data.batches import ImageBatch
+from radalign.data.batches import BatchError, ImageBatch
 from radalign.data.decoding import Job, decode
 from radalign.data.settings import DataSettings
 from radalign.data.slots import choose_views, slot_candidates
@@ -45,6 +45,14 @@ def read_slots(studies: Sequence[Study], manifest: Manifest, settings: DataSetti
         for v, view in enumerate(choose_views(slot_candidates(study, manifest, settings))):
             if view is not None:
                 images[b, v], mask[b, v] = read_square(view, manifest, settings), True
+    # By id: the caller sees a list of studies, not the batches that it is cut into.
+    absent = [study.id for study, row in zip(studies, mask, strict=True) if not row.any()]
+    if absent:
+        some = ", ".join(map(repr, absent[:3])) + (f" and {len(absent) - 3} more" if absent[3:] else "")
+        raise BatchError(
+            f"No image of the study {some} fits any of the slots {', '.join(settings.slots)}; give it a view "
+            "with a position that does, or leave it out."
+        )
     return ImageBatch(torch.from_numpy(images), torch.from_numpy(mask))
 
 
