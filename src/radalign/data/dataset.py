@@ -26,6 +26,7 @@ from radalign.study import Manifest, Study, View
 
 Tokenize = Callable[[Sequence[str]], TextBatch]
 UNKNOWN_LABEL = -2
+_NO_REPORT, _NO_CLASS = "an empty report", "none of the classes, or several"
 
 
 class DataError(ValueError):
@@ -83,8 +84,7 @@ class StudyDataset:
         self.excluded: dict[str, list[str]] = {}
         self.entries = [entry for study in studies if (entry := self._entry(study)) is not None]
         if not self.entries:
-            counts = ", ".join(f"{len(ids)} with {why}" for why, ids in self.excluded.items())
-            raise DataError(f"None of the {len(studies)} studies can be used ({counts or 'none given'}).")
+            raise DataError(self._why_none(studies))
         found = sorted({name for entry in self.entries for name in entry.study.labels})
         self.label_names = self.classes or tuple(found)
 
@@ -93,10 +93,10 @@ class StudyDataset:
 
     def _entry(self, study: Study) -> Entry | None:
         if self.needs_reports and not report_text(study.report, self.settings.text):
-            self._exclude(study, "an empty report")
+            self._exclude(study, _NO_REPORT)
             return None
         if self.classes and class_of(study, self.classes) is None:
-            self._exclude(study, "none of the classes, or several")
+            self._exclude(study, _NO_CLASS)
             return None
         candidates = slot_candidates(study, self.manifest, self.settings, self._is_readable)
         current = [
@@ -109,6 +109,37 @@ class StudyDataset:
 
     def _exclude(self, study: Study, why: str) -> None:
         self.excluded.setdefault(why, []).append(study.id)
+
+    def _why_none(self, studies: Sequence[Study]) -> str:
+        """The counts, then one study's own reason: counts alone do not say what to mend."""
+        counts = ", ".join(f"{len(ids)} with {why}" for why, ids in self.excluded.items())
+        kind = {"train": "training ", "validate": "validation "}.get(studies[0].split, "") if studies else ""
+        head = f"None of the {len(studies)} {kind}studies can be used ({counts or 'none given'})."
+        if not studies:
+            return head
+        why = max(self.excluded, key=lambda reason: len(self.excluded[reason]))
+        first = next(study for study in studies if study.id == self.excluded[why][0])
+        if why == _NO_REPORT:
+            advice = "Give the studies reports, or choose other sections with data.text."
+        elif why == _NO_CLASS:
+            advice = f"A study needs exactly one of {', '.join(self.classes)} as a present label."
+        else:
+            return f"{head} The first, {first.id!r}: {self._why_no_image(first)}"
+        return f"{head} The first is {first.id!r}. {advice}"
+
+    def _why_no_image(self, study: Study) -> str:
+        paths = [str(self.manifest.image_path(view)) for view in study.views]
+        if not paths:
+            return "it has no image at all; import the data again with its images."
+        unreadable = [path for path in paths if path in self.cache.unreadable]
+        if unreadable:
+            reason = self.cache.unreadable[unreadable[0]]
+            return reason if unreadable[0] in reason else f"{unreadable[0]}: {reason}"
+        positions = ", ".join(view.position or "none" for view in study.views)
+        return (
+            f"its images have the positions {positions}, and the slots are {', '.join(self.settings.slots)}; "
+            "set data.slots, or data.unknown_view for images without a position."
+        )
 
     def _is_readable(self, view: View) -> bool:
         return self.manifest.image_path(view) in self.cache

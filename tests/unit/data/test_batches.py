@@ -320,6 +320,9 @@ def test_studies_that_cannot_be_used_are_counted(tmp_path):
     assert dataset.excluded == {"an empty report": ["s1"], "no usable image in any slot": ["s2", "s3"]}
     with pytest.raises(DataError, match=r"1 with an empty report, 2 with no usable image"):
         StudyDataset(manifest.studies[1:], manifest, cache, settings, ToySystem(toy_recipe()).tokenize)
+    hopeless = replace(manifest.studies[2], split="validate")
+    with pytest.raises(DataError, match=r"1 validation studies .* The first, 's2': .*broken\.png"):
+        StudyDataset([hopeless], manifest, cache, settings, ToySystem(toy_recipe()).tokenize)
 
 
 def test_labels_say_unknown_where_the_study_says_nothing(dataset):
