@@ -10,8 +10,9 @@ image leaves out every study of the query's own patient.
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -71,6 +72,30 @@ def frequent_labels(positives: Sequence[frozenset[str]], count: int = 8) -> tupl
     return (*findings[:count], *normal)
 
 
+def known_labels(asked: Sequence[str], held: Iterable[str]) -> tuple[str, ...]:
+    """The asked labels as the studies spell them, whatever their case.
+
+    Raises:
+        EvaluationError: If no study knows a label; close names are suggested.
+
+    >>> known_labels(["edema"], {"Edema", "Nodule"})
+    ('Edema',)
+    """
+    by_lower = {name.lower(): name for name in sorted(held, reverse=True)}
+    unknown = [name for name in asked if name.lower() not in by_lower]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0].lower(), list(by_lower), n=3, cutoff=0.6)
+        names = [by_lower[name] for name in near] or sorted(by_lower.values())[:12]
+        advice = (
+            f"did you mean {' or '.join(map(repr, names))}?" if near else f"they have {', '.join(names)}."
+        )
+        raise EvaluationError(
+            f"No study has the label {unknown[0]!r}; {advice if names else 'they have no labels.'}"
+        )
+    kept = set(held)
+    return tuple(name if name in kept else by_lower[name.lower()] for name in asked)
+
+
 def evaluate_retrieval(
     named: Mapping[str, StudyEmbeddings],
     settings: RetrievalSettings | None = None,
@@ -84,13 +109,15 @@ def evaluate_retrieval(
         progress: Wraps the loop over systems and directions.
 
     Raises:
-        EvaluationError: If there is nothing to evaluate or the systems saw different studies.
+        EvaluationError: If there is nothing to evaluate, the systems saw different studies, or a label of
+            the settings is unknown to these studies.
     """
     settings = settings or RetrievalSettings()
     first = same_studies(named)
     if any(given.text is None for given in named.values()):
         raise EvaluationError("Retrieval needs the reports' embeddings; embed the studies with reports=True.")
-    labels = settings.labels or frequent_labels(first.positives)
+    held = {name for labels in first.labels for name in labels}
+    labels = known_labels(settings.labels, held) or frequent_labels(first.positives)
     resamples = Resamples(first.patient_ids, settings.resamples, settings.seed)
     cells = [(name, direction) for name in named for direction in DIRECTIONS]
     numbers = {
@@ -203,8 +230,12 @@ def label_numbers(ranked: Mapping[str, Ranked], settings: RetrievalSettings) -> 
 def _with_macro(metric: str, values: Mapping[str, Number]) -> dict[Name, Number]:
     """The number over any label, its mean over single labels, and each single label's."""
     single = {group: number for group, number in values.items() if group}
-    expected = float(np.mean([number.chance for number in single.values()]))
-    macro = Number(average_of([number.statistic for number in single.values()]), expected)
+    # The value leaves out a label that no query can be right about, so its chance must too.
+    expected = [n.chance for n in single.values() if n.chance is not None and np.isfinite(n.chance)]
+    macro = Number(
+        average_of([number.statistic for number in single.values()]),
+        float(np.mean(expected)) if expected else None,
+    )
     return {(metric, ""): values[""], (f"macro {metric}", ""): macro} | {
         (metric, group): number for group, number in single.items()
     }
@@ -213,7 +244,10 @@ def _with_macro(metric: str, values: Mapping[str, Number]) -> dict[Name, Number]
 def _notes(given: StudyEmbeddings, labels: Sequence[str]) -> tuple[str, ...]:
     if not labels:
         return ("The studies carry no labels, so P@k and mAP were not computed.",)
+    never = [name for name in labels if not any(name in positive for positive in given.positives)]
+    nowhere = (f"No study shows {', '.join(never)}, so there is no P@k of it.",) if never else ()
     have = sum(bool(positive & set(labels)) for positive in given.positives)
     return (
         f"{have} of {len(given)} studies carry a chosen label and are queries of P@k; all are candidates.",
+        *nowhere,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,7 +18,13 @@ from radalign.evaluate.probing import ProbeSettings
 from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.provenance import Stopwatch
 from radalign.evaluate.results import Result
-from radalign.evaluate.retrieval import RetrievalSettings, Similarity, evaluate_retrieval, frequent_labels
+from radalign.evaluate.retrieval import (
+    RetrievalSettings,
+    Similarity,
+    evaluate_retrieval,
+    frequent_labels,
+    known_labels,
+)
 from radalign.evaluate.space import evaluate_space
 from radalign.evaluate.zero_shot import ZeroShotSettings, evaluate_zero_shot
 from radalign.study import Manifest
@@ -53,14 +59,6 @@ def _embedded(
     return {name: _only_groups(given, plan.subgroups) for name, given in named.items()}
 
 
-def _known_labels(labels: Sequence[str], manifest: Manifest) -> None:
-    there = {name for study in manifest for name in study.labels}
-    unknown = [name for name in labels if name not in there]
-    if unknown:
-        has = f"its labels are {', '.join(sorted(there)[:20])}" if there else "it has no labels"
-        raise EvaluationError(f"The manifest has no label {unknown[0]!r}; {has}.")
-
-
 def _only_groups(given: StudyEmbeddings, kinds: tuple[str, ...]) -> StudyEmbeddings:
     return replace(given, groups={kind: given.groups[kind] for kind in kinds if kind in given.groups})
 
@@ -69,7 +67,8 @@ def _retrieval(
     plan: Plan, systems: Mapping[str, Any], studies: Manifest, manifest: Manifest,
     watch: Stopwatch, progress: Progress | None,
 ) -> Result:  # fmt: skip
-    _known_labels(plan.labels, manifest)
+    # Before the embedding, which may take long.
+    known_labels(plan.labels, {name for study in manifest for name in study.labels})
     named = _embedded(plan, systems, studies, watch, progress)
     if plan.similarity != "global":
         named = {name: with_local(systems[name], given, studies, progress) for name, given in named.items()}
@@ -131,7 +130,7 @@ def _learn(
     watch: Stopwatch,
     progress: Progress | None,
 ) -> Result:
-    _known_labels(plan.labels, manifest)
+    known_labels(plan.labels, {name for study in manifest for name in study.labels})
     labels = plan.labels or frequent_labels([frozenset(s.positives) for s in manifest])
     settings = ProbeSettings(labels, resamples=plan.resamples, seed=plan.seed)
     tune = FineTuneSettings(seed=plan.seed) if plan.task == "fine-tune" else None

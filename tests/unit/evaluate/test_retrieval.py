@@ -114,3 +114,20 @@ def test_systems_must_have_seen_the_same_studies():
         evaluate_retrieval({})
     with pytest.raises(EvaluationError, match="one row of each"):
         StudyEmbeddings(other.image, other.text[:2], other.study_ids, other.patient_ids, other.labels)
+
+
+def test_macro_chance_leaves_out_the_labels_that_the_value_leaves_out():
+    image = unit([[1, 0], [1, 0.1], [0, 1], [0.5, 1]])
+    labels = ({"Edema": 1}, {"Edema": 1}, {"Mass": 1}, {"Nodule": 0})  # nobody else has a mass
+    given = StudyEmbeddings(
+        image, image, ("a", "b", "c", "d"), ("p", "q", "r", "s"), labels, ("", "", "", "")
+    )
+    found = evaluate_retrieval({"mine": given}, FEW)
+    macro = found["mine", "image to image", "macro P@1"]
+    assert macro.value == 1.0
+    assert macro.chance == pytest.approx(1 / 3)
+
+
+def test_an_unknown_label_is_refused_with_a_suggestion():
+    with pytest.raises(EvaluationError, match="No study has the label 'Edma'; did you mean 'Edema'"):
+        evaluate_retrieval({"mine": four_studies()}, RetrievalSettings(labels=("Edma",)))

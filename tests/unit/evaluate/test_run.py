@@ -50,7 +50,7 @@ def test_labels_that_the_manifest_lacks_are_named(tmp_path):
     manifest = Manifest([Study("a", "p", labels={"Edema": 1}), Study("b", "q", labels={"Mass": 0})], tmp_path)
     asked = Plan(run="r", data=tmp_path, labels=("Mass", "Nonsense"))
     for task in ("retrieval", "probe"):
-        with pytest.raises(EvaluationError, match="no label 'Nonsense'; its labels are Edema, Mass"):
+        with pytest.raises(EvaluationError, match="has the label 'Nonsense'; they have Edema, Mass"):
             TASKS[task](asked, {}, manifest, manifest, Stopwatch(), None)
 
 
