@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radalign.data.provenance import provenance
 from radalign.evaluate.bootstrap import Draw
 from radalign.evaluate.ranking import dot_products, rank_scores
 from radalign.evaluate.relevance import own
 from radalign.evaluate.results import Gap, Result
+from radalign.leaderboard.alike import label, unlike
 from radalign.leaderboard.plan import LeaderboardError
 from radalign.leaderboard.scores import Drawn, Key
 from radalign.train.record import Line
@@ -84,6 +86,7 @@ class Comparison:
         wins: By direction.
         settings: Dotted key to both values, for all that differ.
         notes: What a reader must know.
+        unlike: Rule to both values, where the sides were judged otherwise; then nothing is paired.
     """
 
     first: Contestant
@@ -93,6 +96,7 @@ class Comparison:
     wins: tuple[Wins, ...]
     settings: Mapping[str, tuple[Any, Any]]
     notes: tuple[str, ...]
+    unlike: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -104,6 +108,9 @@ class Comparison:
             "wins": [asdict(wins) for wins in self.wins],
             "settings": {key: list(values) for key, values in self.settings.items()},
             "notes": list(self.notes),
+            "unlike": {key: list(values) for key, values in self.unlike.items()},
+            "judged": {side.name: label(side.result) for side in (self.first, self.second)},
+            "made_by": provenance(),
         }
 
 
@@ -118,8 +125,9 @@ def compare(first: Contestant, second: Contestant) -> Comparison:
     if not shared:
         raise LeaderboardError(f"{first.name} and {second.name} have no number in common; judge both alike.")
     gaps, unpaired = [], []
+    other_rules = unlike(first.result, second.result, dict.fromkeys(task for task, _, _ in shared))
     for key in shared:
-        gap = paired_gap(first, second, key, one[key].value, two[key].value)
+        gap = None if other_rules else paired_gap(first, second, key, one[key].value, two[key].value)
         if gap is None:
             unpaired.append((key, one[key].value, two[key].value))
         else:
@@ -127,9 +135,10 @@ def compare(first: Contestant, second: Contestant) -> Comparison:
     changed = {
         k: v for k, v in differences(first.recipe, second.recipe).items() if k not in NAMES_OF_SETTINGS
     }
+    wins = () if {"split", "data sha256"} & set(other_rules) else tuple(wins_and_losses(first, second))
     return Comparison(
-        first, second, tuple(gaps), tuple(unpaired), tuple(wins_and_losses(first, second)), changed,
-        _notes(first, second, gaps, unpaired),
+        first, second, tuple(gaps), tuple(unpaired), wins, changed,
+        _notes(first, second, gaps, unpaired, other_rules), other_rules,
     )  # fmt: skip
 
 
@@ -174,13 +183,26 @@ def own_ranks(side: Contestant, direction: str) -> NDArray[np.float64]:
 
 
 def _notes(
-    first: Contestant, second: Contestant, gaps: Sequence[Gap], unpaired: Sequence[Any]
-) -> tuple[str, ...]:
+    first: Contestant, second: Contestant, gaps: Sequence[Gap], unpaired: Sequence[Any],
+    other_rules: Mapping[str, tuple[Any, Any]],
+) -> tuple[str, ...]:  # fmt: skip
     notes = []
-    if unpaired and not gaps:
+    if other_rules:
+        said = "; ".join(f"{name} {a} against {b}" for name, (a, b) in other_rules.items())
         notes.append(
-            "The two results do not hold draws of the same studies, so differences are not paired and have "
-            "no interval; compare the runs with --data to judge both on the same studies."
+            f"The two were not judged alike: {said}. Their numbers stand side by side and nothing is "
+            "subtracted; compare the runs with --data to judge both alike."
+        )
+    elif unpaired and not gaps:
+        without = [side.name for side in (first, second) if not side.drawn.samples]
+        why = (
+            f"There are no resampled numbers beside {' and '.join(without)} (a leaderboard's cells keep them)"
+            if without
+            else "The two results hold draws of other studies or resamples"
+        )
+        notes.append(
+            f"{why}, so differences are not paired and have no interval; compare the runs with --data to "
+            "judge both on the same studies."
         )
     if not first.recipe or not second.recipe:
         notes.append("The settings of one side are not known.")

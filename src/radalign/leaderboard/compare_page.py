@@ -11,6 +11,7 @@ import numpy as np
 from radalign.evaluate.plots import COLOURS, save
 from radalign.evaluate.results import Gap
 from radalign.evaluate.tables import spread, written
+from radalign.leaderboard.alike import label
 from radalign.leaderboard.blocks import Block, Cell, Grid, Listing, Section, to_markdown
 from radalign.leaderboard.compare import Comparison, Contestant
 from radalign.leaderboard.scores import verdict
@@ -53,7 +54,7 @@ def in_short(found: Comparison) -> str:
     """One sentence on what is better, what is worse, and what is not told apart."""
     overall = [gap for gap in found.gaps if not gap.group]
     if not overall:
-        return "No difference could be paired."
+        return "No difference was paired."
     said = {word: sum(verdict(gap) == word for gap in overall) for word in ("better", "worse", "tie")}
     return (
         f"Of {len(overall)} numbers over all cases, {found.first.name} is better in {said['better']}, "
@@ -63,13 +64,24 @@ def in_short(found: Comparison) -> str:
 
 
 def _label(found: Comparison) -> str:
-    settings = found.first.result.settings
+    one, two = (_judged_as(side) for side in (found.first, found.second))
+    a, b = found.first.name, found.second.name
+    said = f"{one}." if one == two else f"{a}: {one}. {b}: {two}."
+    return f"{said} p: twice the share of resamples in which the difference has the other sign."
+
+
+def _judged_as(side: Contestant) -> str:
+    known = label(side.result)
+    prompts = known.get("prompts sha256")
     return (
-        f"Split {settings.get('split', '?')}; prompts {settings.get('prompts', '?')} sha256 "
-        f"{str(settings.get('prompts_sha256', '?'))[:12]}; {settings.get('resamples', '?')} resamples, "
-        f"bootstrap seed {settings.get('bootstrap_seed', '?')}. p: twice the share of resamples in which the "
-        "difference has the other sign."
+        f"Mode {known['mode']}; split {known.get('split') or 'all'}; prompts {known.get('prompts', '?')}"
+        f"{f' sha256 {prompts}' if prompts else ''}; data sha256 {known['manifest_sha256'][:12] or '?'}; "
+        f"{known['resamples'] or '?'} resamples, bootstrap seed {_or(known['bootstrap_seed'])}"
     )
+
+
+def _or(value: Any) -> str:
+    return "?" if value is None else str(value)
 
 
 def _differences(found: Comparison, details: bool) -> list[Block]:
@@ -96,11 +108,11 @@ def _value(side: Contestant, key: tuple[str, str, str]) -> float:
 def _unpaired(found: Comparison) -> list[Block]:
     rows = [
         [Cell(task), Cell(f"{metric} [{group}]" if group else metric), Cell(written(metric, a)),
-         Cell(written(metric, b)), Cell(written(metric, a - b, "+"))]
+         Cell(written(metric, b)), *([] if found.unlike else [Cell(written(metric, a - b, "+"))])]
         for (task, metric, group), a, b in found.unpaired
     ]  # fmt: skip
-    header = ["task", "metric", found.first.name, found.second.name, "difference"]
-    return [Grid(header, rows)] if rows else []
+    header = ["task", "metric", found.first.name, found.second.name]
+    return [Grid([*header, *([] if found.unlike else ["difference"])], rows)] if rows else []
 
 
 def _wins(found: Comparison) -> list[Block]:

@@ -24,7 +24,10 @@ from radalign.leaderboard.cells import Cell
 
 Floats = NDArray[np.float64]
 Key = tuple[str, str, str]  # (task, metric, group)
-SMALLER_IS_BETTER = ("median rank", "SD of", "ECE", "mean ECE", "gap of", "hubness", "modality gap")
+SMALLER_IS_BETTER = (
+    "median rank", "SD of", "ECE", "mean ECE", "gap of", "hubness", "modality gap", "cosine to other",
+    "reports never found",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,8 @@ def is_smaller_better(metric: str) -> bool:
     """Whether a smaller number of a metric is the better one.
 
     >>> is_smaller_better("median rank"), is_smaller_better("R@10")
+    (True, False)
+    >>> is_smaller_better("cosine to other reports"), is_smaller_better("cosine to own report")
     (True, False)
     """
     return metric.startswith(SMALLER_IS_BETTER)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from radalign.cli import build_app
-from radalign.evaluate.results import Result
+from radalign.evaluate.results import Gap, Result
 from radalign.leaderboard.compare import compare, own_ranks
 from radalign.leaderboard.compare_page import comparison_text, write_comparison
 from radalign.leaderboard.plan import LeaderboardError, make_judging
+from radalign.leaderboard.scores import Drawn, verdict
 from radalign.leaderboard.sides import read_sides
 
 STORED = make_judging()
@@ -106,7 +108,69 @@ def test_results_without_draws_are_not_paired_and_say_so(board, tmp_path):
     assert not found.wins
     assert found.unpaired
     assert "are not paired and have no interval; compare the runs with --data" in found.notes[0]
+    assert "There are no resampled numbers beside heads-0 and adapters-d-0" in found.notes[0]
     assert "## Not paired" in comparison_text(found)
+
+
+def judged_otherwise(side, made=None, settings=None, facts=None):
+    """A side whose result says that it was judged by other rules."""
+    result = side.result
+    tasks = {name: task | (facts or {}) for name, task in result.settings["tasks"].items()}
+    return replace(
+        side,
+        result=replace(
+            result,
+            made_by={**result.made_by, **(made or {})},
+            settings={**result.settings, "tasks": tasks, **(settings or {})},
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"facts": {"mode": "paper"}}, "mode strict against paper"),
+        ({"facts": {"protocol": "openi"}}, "protocol retrieval against openi"),
+        ({"settings": {"split": "train"}}, "split test against train"),
+        ({"settings": {"prompts_sha256": "0" * 64}}, "against 000000000000"),
+        ({"made": {"judged_as": {}, "manifest_sha256": "1" * 64}}, "against 111111111111"),
+    ],
+)
+def test_what_was_not_judged_alike_is_not_subtracted(board, changes, sentence):
+    first, second = sides(board)
+    found = compare(first, judged_otherwise(second, **changes))
+    assert not found.gaps
+    assert found.unpaired
+    assert "were not judged alike" in found.notes[0]
+    assert sentence in found.notes[0]
+    assert "| difference" not in comparison_text(found)
+    assert found.to_dict()["unlike"]
+
+
+def test_another_test_set_of_one_board_is_judged_alike_where_both_have_it(board):
+    found = compare(*sides(board, "frontal-only-0", "heads-0"))
+    assert found.unlike == {}
+    assert found.gaps
+
+
+def test_draws_of_other_resamples_have_that_reason(board):
+    first, second = sides(board)
+    others = Drawn(second.drawn.samples, dict.fromkeys(second.drawn.patients, "others"))
+    found = compare(first, replace(second, drawn=others))
+    assert found.notes[0].startswith("The two results hold draws of other studies or resamples, so")
+
+
+def test_a_comparison_says_how_it_was_made(board):
+    table = compare(*sides(board)).to_dict()
+    assert {"radalign", "commit", "date"} <= table["made_by"].keys()
+    assert table["judged"]["heads-0"]["split"] == "test"
+    assert table["judged"]["heads-0"]["resamples"] == 40
+
+
+def test_nearer_strangers_and_lost_reports_are_worse():
+    for metric, word in (("cosine to other reports", "better"), ("reports never found", "better"),
+                         ("cosine to own report", "worse")):  # fmt: skip
+        assert verdict(Gap("a", "b", "space", metric, -0.1, -0.2, -0.05, 0.01)) == word
 
 
 def test_the_command_line_prints_a_table_and_draws_a_figure(board, tmp_path):
