@@ -22,13 +22,13 @@ from radalign.evaluate.embeddings import Progress, StudyEmbeddings, embed, evalu
 from radalign.evaluate.plan import Plan
 from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.prompt_sets import load_prompts
-from radalign.evaluate.protocols import PROTOCOLS, find_protocol
+from radalign.evaluate.protocols import find_protocol
 from radalign.evaluate.protocols.protocol import Options
 from radalign.evaluate.provenance import Stopwatch, provenance
 from radalign.evaluate.results import Gap, Measure, Result
 from radalign.evaluate.tasks import TASKS, chosen_split
 from radalign.leaderboard.latency import latency, study_flops
-from radalign.leaderboard.plan import ALL, Judging, LeaderboardError, TestSet
+from radalign.leaderboard.plan import ALL, Judging, LeaderboardError, TestSet, need_tasks
 from radalign.leaderboard.remember import Remembering
 from radalign.leaderboard.subsets import chosen
 from radalign.study import Manifest
@@ -96,7 +96,7 @@ def judge(
         LeaderboardError: If a task is unknown, or nothing could be judged.
         EvaluationError: If the split is empty.
     """
-    _known(tasks, judging)
+    need_tasks(tasks, judging.protocols)
     watch = Stopwatch()
     remembering = Remembering(system, _precision(system, judging))
     parts: list[_Part] = []
@@ -225,16 +225,6 @@ def _plan(task: str, judging: Judging) -> Plan:
 def _options(judging: Judging, progress: Progress | None) -> Options:
     pooling: Pooling | None = None
     return Options(judging.mode, pooling, judging.resamples, judging.seed, progress)
-
-
-def _known(tasks: Sequence[str], judging: Judging) -> None:
-    unknown = [task for task in tasks if task not in TASKS]
-    lost = [name for name in judging.protocols if name not in PROTOCOLS]
-    if unknown or lost:
-        raise LeaderboardError(
-            f"There is no task {', '.join([*unknown, *lost])}; tasks are {', '.join(TASKS)}, protocols "
-            f"{', '.join(PROTOCOLS)}."
-        )
 
 
 def _precision(system: Any, judging: Judging) -> Callable[[], AbstractContextManager[Any]]:

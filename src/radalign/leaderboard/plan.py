@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -177,15 +178,36 @@ def load_plan(name_or_path: str | Path) -> BoardPlan:
     """Read a packaged plan by name or any by path; recipes may be files beside it.
 
     Raises:
-        LeaderboardError: If there is no such plan, or it is wrong.
+        LeaderboardError: If there is no such plan, or it is wrong, or names a task that does not exist.
         RecipeError: If a recipe does not exist.
     """
     path = _find(name_or_path)
     table = _read(path)
     try:
-        return BoardPlan.model_validate(_with_every_recipe(table, path.parent))
+        plan = BoardPlan.model_validate(_with_every_recipe(table, path.parent))
     except ValidationError as error:
         raise LeaderboardError(f"{path} is not a valid plan:\n{explain(error)}") from error
+    need_tasks([*plan.evaluate.tasks, *(t for arm in plan.arm for t in arm.tasks)], plan.evaluate.protocols)
+    return plan
+
+
+def need_tasks(tasks: Iterable[str], protocols: Iterable[str] = ()) -> None:
+    """Check names before anything is trained for them.
+
+    Raises:
+        LeaderboardError: If a task or protocol does not exist.
+    """
+    from radalign.evaluate.protocols import PROTOCOLS
+    from radalign.evaluate.tasks import TASKS
+
+    wanted = dict.fromkeys(tasks)
+    unknown = [name for name in wanted if name not in TASKS]
+    unknown += [name for name in protocols if name not in PROTOCOLS]
+    if unknown:
+        raise LeaderboardError(
+            f"There is no task {', '.join(unknown)}; tasks are {', '.join(TASKS)}, protocols "
+            f"{', '.join(PROTOCOLS)}."
+        )
 
 
 def _find(name_or_path: str | Path, beside: Path | None = None) -> Path:

@@ -53,6 +53,15 @@ def test_a_recipe_beside_the_plan_is_found(tmp_path):
         ('name = "x"\nbudget = {epochs = 1}\n' + ARM + 'tests = ["t"]\n', r"that do not: \['t'\]"),
         ('name = "x"\nbudget = {epochs = 1}\nrefrence = "a"\n' + ARM, "refrence: there is no such setting"),
         ("name = ", "not readable TOML"),
+        (
+            'name = "x"\nbudget = {epochs = 1}\nevaluate = {tasks = ["retrieval", "zero-shoot"]}\n' + ARM,
+            "no task zero-shoot; tasks are retrieval, zero-shot",
+        ),
+        ('name = "x"\nbudget = {epochs = 1}\n' + ARM + 'tasks = ["probing"]\n', "no task probing"),
+        (
+            'name = "x"\nbudget = {epochs = 1}\nevaluate = {protocols = {rsnaa = "d"}}\n' + ARM,
+            "no task rsnaa",
+        ),
     ],
 )
 def test_a_wrong_plan_is_answered_with_a_sentence(tmp_path, text, sentence):
