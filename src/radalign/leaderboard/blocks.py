@@ -41,11 +41,13 @@ class Grid:
         header: Of the columns.
         rows: Cells, the first of each row is its name.
         caption: How the numbers were made.
+        title: What the numbers are, where the header does not say it: a narrow page hides the header.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,5 +114,5 @@ def _table(grid: Grid) -> str:
     rule = "|" + "|".join(["---", *["---:"] * (len(grid.header) - 1)]) + "|"
     rows = [list(grid.header), *[[cell.plain for cell in row] for row in grid.rows]]
     lines = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
-    table = "\n".join([lines[0], rule, *lines[1:]])
+    table = "\n".join([*([f"### {grid.title}", ""] if grid.title else []), lines[0], rule, *lines[1:]])
     return f"{table}\n\n{grid.caption}" if grid.caption else table

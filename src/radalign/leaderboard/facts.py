@@ -14,13 +14,14 @@ Fact = Callable[[Judged], float | None]
 def cost_table(cells: Sequence[Judged]) -> Grid:
     """One row per arm; a column that nobody has is left out."""
     columns = {name: fact for name, fact in FACTS.items() if any(fact(j) is not None for j in cells)}
-    header = ["system", "trained", *columns, "ended because"]
+    header = ["system", "seeds", "trained", *columns, "ended because"]
     rows = []
     for arm in dict.fromkeys(j.cell.arm.name for j in cells):
         own = [j for j in cells if j.cell.arm.name == arm]
         ends = ", ".join(dict.fromkeys(str(j.run.get("stopped_by", "")) for j in own))
         numbers = [_number(name, [fact(j) for j in own]) for name, fact in columns.items()]
-        rows.append([Cell(arm), _share(own[0]), *numbers, Cell(ends)])
+        seeds = ", ".join(str(seed) for seed in sorted(j.cell.seed for j in own))
+        rows.append([Cell(arm), Cell(seeds), _share(own[0]), *numbers, Cell(ends)])
     return Grid(header, rows, _caption(cells))
 
 

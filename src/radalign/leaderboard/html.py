@@ -55,7 +55,8 @@ def _table(grid: Grid) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in grid.header)
     rows = "\n".join(_row(grid.header, row) for row in grid.rows)
     inside = f"{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>"
-    return f'<div class="scroll"><table{kind}>{inside}</table></div>'
+    title = f"<h3>{escape(grid.title)}</h3>" if grid.title else ""
+    return f'{title}<div class="scroll"><table{kind}>{inside}</table></div>'
 
 
 def _row(header: Sequence[str], row: Sequence[Cell]) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from radalign.data.provenance import provenance
 from radalign.leaderboard import sections
 from radalign.leaderboard.blocks import Block, Section, to_markdown
 from radalign.leaderboard.cells import Cell
@@ -93,13 +95,25 @@ def protocol_label(judged: Sequence[Judged]) -> str:
     protocols = ", ".join(dict.fromkeys(f"{t['protocol']} ({t['mode']})" for t in tasks.values()))
     sizes: dict[str, Any] = next((t for t in tasks.values() if "patients" in t), {})
     many = f" ({sizes['studies']} studies, {sizes['patients']} patients)" if sizes else ""
-    seeds = sorted({j.cell.seed for j in judged})
     return (
         f"Protocol: {protocols}; split {settings.get('split')}{many}; prompts {settings.get('prompts')} "
         f"sha256 {str(settings.get('prompts_sha256'))[:12]}; data sha256 "
-        f"{str(first.made_by.get('manifest_sha256'))[:12]}; training seeds {', '.join(map(str, seeds))}; "
+        f"{str(first.made_by.get('manifest_sha256'))[:12]}; training {seeds_of_arms(judged)}; "
         f"{settings.get('resamples')} resamples, bootstrap seed {settings.get('bootstrap_seed')}."
     )
+
+
+def seeds_of_arms(judged: Sequence[Judged]) -> str:
+    """The seeds of the arms, and of how many where they differ: an arm with one seed has no spread."""
+    arms = dict.fromkeys(j.cell.arm.name for j in judged)
+    sets = [tuple(sorted(j.cell.seed for j in judged if j.cell.arm.name == arm)) for arm in arms]
+    counts = Counter(sets).most_common()
+    words = [
+        f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
+        + (f" ({count} of {len(sets)} arms)" if len(counts) > 1 else "")
+        for seeds, count in counts
+    ]
+    return ", ".join(words) + ("; each arm's are listed under Cost" if len(counts) > 1 else "")
 
 
 def summary(
@@ -124,6 +138,8 @@ def summary(
         ],
         "failures": {cell.label: cell.failure() for cell in cells if cell.failure()},
         "not_shown": dict(left_out),
+        "data_sha256": cells[0].job.data_sha256,
+        "made_by": provenance(),
     }
 
 

@@ -122,7 +122,10 @@ def _gap(gap: Gap | None, has_value: bool = True) -> Cell:
 
 def ablations(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str) -> Section:
     """Every arm that ablates another, minus that other, from the raw numbers."""
-    note = "A difference below 0 says that the part which was taken away had helped. " + label
+    note = (
+        "“worse” says that the part which was taken away had helped, “better” that it had not; where a "
+        f"smaller number is the better one, a difference above 0 is worse. {label}"
+    )
     grids: list[Block] = []
     for own in by_test(columns):
         rows = [row for arm in plan.arm if (row := _ablation(arm, scores, own))]
@@ -150,7 +153,7 @@ def by_group(scores: Scores, label: str) -> Section:
         if not own:
             continue
         rows = _plain_rows(scores, own)
-        blocks.append(Grid([f"{task}, {metric}", *(key[2] for key in own)], rows))
+        blocks.append(Grid(["system", *(key[2] for key in own)], rows, title=f"{task}, {metric}"))
     return Section("By finding", [*blocks, label] if blocks else [])
 
 
@@ -170,7 +173,7 @@ def everything(scores: Scores, label: str) -> Section:
     for task in dict.fromkeys(key[0] for key in keys):
         own = [key for key in keys if key[0] == task]
         rows = _plain_rows(scores, own)
-        blocks.append(Grid([task, *(key[1] for key in own)], rows))
+        blocks.append(Grid(["system", *(key[1] for key in own)], rows, title=task))
     return Section("All numbers", [*blocks, label] if blocks else [])
 
 

@@ -50,9 +50,9 @@ class Winner:
         """For a person."""
         task, metric, _ = self.key
         value = written(metric, self.best.value)
-        head = f"{task}, {metric}: {self.best.arm} leads with {value}"
         if len(self.leaders) == 1 and not self.behind:
-            return f"{head}; nothing is paired with it."
+            return f"{task}, {metric}: {self.best.arm} has {value}; nothing is paired with it."
+        head = f"{task}, {metric}: {self.best.arm} leads with {value}"
         ties = f"a tie with {', '.join(self.ties)} (the interval of the difference includes 0)"
         return f"{head}, {ties if self.ties else 'ahead of all others beyond the interval'}."
 
@@ -109,12 +109,16 @@ def overall(winners: Sequence[Winner]) -> str:
     """Who leads or ties most often, in one sentence."""
     if not winners:
         return "No number was measured."
-    times = {arm: sum(arm in w.leaders for w in winners) for w in winners for arm in w.leaders}
+    compared = [w for w in winners if w.ties or w.behind]
+    if not compared:
+        return "Nobody leads: no two arms have a number that can be paired."
+    times = {arm: sum(arm in w.leaders for w in compared) for w in compared for arm in w.leaders}
     most = max(times.values())
     first = [arm for arm, count in times.items() if count == most]
-    alone = {arm: sum(w.leaders == (arm,) for w in winners) for arm in first}
+    alone = {arm: sum(w.leaders == (arm,) for w in compared) for arm in first}
     names = " and ".join([", ".join(first[:-1]), first[-1]] if len(first) > 1 else first)
     who = "lead or tie" if len(first) > 1 else "leads or ties"
     clear = [f"{arm} alone in {count}" for arm, count in alone.items() if count]
-    said = f"{names} {who} in {most} of {len(winners)} columns"
+    which = "columns" if len(compared) == len(winners) else "columns in which arms are paired"
+    said = f"{names} {who} in {most} of {len(compared)} {which}"
     return f"{said} ({', '.join(clear) if clear else 'never alone: every lead is within an interval'})."

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -72,7 +73,8 @@ def test_every_number_has_its_interval_and_its_protocol(board):
     assert all(re.search(r"\d \(-?\d[\d.]*–-?\d[\d.]*\)", cell) for cell in numbers)
     assert re.search(
         r"Protocol: retrieval \(strict\), zero-shot \(strict\); split test \(20 studies, 10 patients\); "
-        r"prompts chest-findings sha256 [0-9a-f]{12}; data sha256 [0-9a-f]{12}; training seeds 0, 1",
+        r"prompts chest-findings sha256 [0-9a-f]{12}; data sha256 [0-9a-f]{12}; "
+        r"training seeds 0, 1 \(2 of 4 arms\), seed 0 \(2 of 4 arms\); each arm's are listed under Cost;",
         main,
     )
 
@@ -93,6 +95,37 @@ def test_the_sections_of_the_markdown(board):
     _, page = read_page(board)
     assert "learning-curves" in [a.get("id") for tag, a in page.tags if tag == "section"]
     assert "gallery" not in [a.get("id") for tag, a in page.tags if tag == "section"]  # not simulated
+
+
+def test_a_table_says_what_it_holds_where_a_phone_hides_its_header(board):
+    text, _ = read_page(board)
+    table = board.files["table.md"].read_text()
+    for title in ("zero-shot, AUC", "image to text", "zero-shot"):
+        assert f"### {title}\n" in table
+        assert f'<h3>{title}</h3><div class="scroll"><table' in text
+    assert "### zero-shot, AUC\n\n| system | " in table
+
+
+def test_an_outline_lies_around_what_it_marks():
+    css = (resources.files("radalign.leaderboard") / "page.css").read_text()
+    offset = re.search(r"\.right \{[^}]*outline-offset: (-?\d+)px", css)
+    assert int(offset[1]) > 0
+
+
+def test_each_arm_s_seeds_stand_beside_its_cost(board):
+    cost = board.files["table.md"].read_text().split("## Cost")[1].split("## ")[0]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:3]] for line in cost.splitlines() if line.startswith("|")
+    ]
+    assert rows[0] == ["system", "seeds"]
+    assert ["heads", "0, 1"] in rows
+    assert ["closed form", "0"] in rows
+
+
+def test_the_board_for_scripts_says_how_it_was_made(board):
+    table = json.loads(board.files["board.json"].read_text())
+    assert {"radalign", "commit", "packages", "date"} <= table["made_by"].keys()
+    assert re.fullmatch("[0-9a-f]{64}", table["data_sha256"])
 
 
 def test_a_failing_cell_is_on_the_page_and_stops_nobody(board):
@@ -137,6 +170,7 @@ def test_the_frontal_arm_is_paired_only_where_all_saw_the_same_studies(board):
 def test_an_ablation_is_the_raw_difference(board):
     table = board.files["table.md"].read_text().split("## Ablations")[1].split("## ")[0]
     assert "| adapters <d> − heads |" in table
+    assert "“worse” says that the part which was taken away had helped" in table
     scores = json.loads(board.files["board.json"].read_text())["scores"]
     value = {
         s["arm"]: s["value"]

@@ -56,6 +56,16 @@ def test_the_sentence_over_all_columns():
     assert overall([first, second]) == "a and b lead or tie in 1 of 2 columns (a alone in 1, b alone in 1)."
 
 
+def test_one_arm_alone_leads_nobody():
+    alone = winner(board(score("a", 0.9, [0.9] * 5)), AUC)
+    assert overall([alone]) == "Nobody leads: no two arms have a number that can be paired."
+    assert alone.sentence() == "zero-shot, mean AUC: a has 0.900; nothing is paired with it."
+    beside = winner(board(score("a", 5.0, [5.0] * 5, RANK), score("b", 1.0, [1.0] * 5, RANK)), RANK)
+    assert overall([alone, beside]) == (
+        "b leads or ties in 1 of 1 columns in which arms are paired (b alone in 1)."
+    )
+
+
 def test_columns_follow_the_plan_or_the_usual_order():
     scores = board(score("a", 1.0, [1.0] * 3), score("b", 1.0, [1.0] * 3, RANK))
     scores["b"][AUC] = score("b", 1.0, [1.0] * 3)
