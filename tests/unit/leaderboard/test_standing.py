@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from radalign.leaderboard.board import BoardOptions, make_board
+from radalign.leaderboard.cell_run import run_cell
 from radalign.leaderboard.plan import Budget, LeaderboardError, load_plan
 from radalign.leaderboard.standing import budget_sentence
 from radalign.study import Manifest
@@ -122,3 +123,18 @@ def test_limits_that_differ_are_a_range(copy):
         "at most 0.12 to 20 minutes, 2 epochs of training, and not the same for every cell "
         "(the plan now says at most 20 minutes, 2 epochs)"
     )
+
+
+def test_a_result_goes_when_its_weights_are_trained_on(copy, monkeypatch):
+    folder = copy.out / "cells" / "heads-0"
+    rewrite(folder / "run" / "run.json", lambda run: run.update(finished=False))
+    left_out = json.loads(copy()["board.json"].read_text())["not_shown"]
+    assert left_out["heads, seed 0"].startswith("its training goes on since it was judged")
+
+    def killed(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("radalign.train.loop.train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(folder)
+    assert not (folder / "result.json").exists()
