@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from radalign.cli import build_app
 from radalign.evaluate import few_shot_cells
+from radalign.study import Manifest
 from tests.few_labels import APART, CALM, CLIP, labelled_manifest
 
 SETTINGS = [part for setting in [*CLIP, *CALM, "train.epochs=1"] for part in ("--set", setting)]
@@ -46,6 +47,12 @@ def test_every_cell_is_trained_once_and_the_table_has_methods_by_shots(manifest,
     assert "| method | accuracy, K = 1 | class accuracy, K = 1 |" in page
     assert "| chance | 33.3 | 33.3 |" in page
     result = json.loads((out / "few-shot.json").read_text())
+    made = result["made_by"]
+    assert made["manifest_sha256"] == Manifest.read(manifest).sha256()
+    assert made["systems"]["tip-adapter"]["recipe"]["name"] == "tip-adapter"
+    assert made["device"] == "cpu"
+    assert made["wall_time_s"]["train"] > 0
+    assert made["table"]["seeds"] == [1, 2]
     cells = result["settings"]["cells"]
     assert [(c["method"], c["shots"], c["seed"]) for c in cells] == [
         (m, k, s) for m in ("clip-adapter", "tip-adapter") for k in (1,) for s in (1, 2)

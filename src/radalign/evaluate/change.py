@@ -19,9 +19,11 @@ from radalign.evaluate.embeddings import Embedder, EvaluationError, Progress
 from radalign.evaluate.folds import patient_folds, stratified_folds
 from radalign.evaluate.pooling import unit
 from radalign.evaluate.probe import fit_classes
+from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.statistic import Floats
 from radalign.study import Manifest, Study
 
+PROMPTS = "change-sentences"
 CHANGES = ("improving", "stable", "worsening")
 
 
@@ -91,11 +93,8 @@ def change_sentences(finding: str) -> dict[str, tuple[str, ...]]:
     >>> change_sentences("pleural effusion")["worsening"][0]
     'The pleural effusion has worsened.'
     """
-    return {
-        "improving": (f"The {finding} has improved.", f"Interval decrease of the {finding}."),
-        "stable": (f"The {finding} is unchanged.", f"No change of the {finding} in the interval."),
-        "worsening": (f"The {finding} has worsened.", f"Interval increase of the {finding}."),
-    }
+    prompts = load_prompts(PROMPTS)
+    return {change: prompts.filled(change, finding) for change in CHANGES}
 
 
 def zero_shot_change(system: Embedder, z: NDArray[Any], finding: str) -> Floats:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,7 @@ class Cell:
         truth: Per part: the number of each test study's class.
         patients: Per part: the patient of each test study, whom the intervals resample.
         facts: Hash of the drawn list, number of drawn studies, trainable parameters, minutes, classes.
+        made: Recipe, hash of the manifest, device and seconds of the training.
     """
 
     method: str
@@ -118,6 +119,7 @@ class Cell:
     truth: Mapping[str, NDArray[np.int64]]
     patients: Mapping[str, Sequence[str]]
     facts: Mapping[str, Any]
+    made: Mapping[str, Any] = field(default_factory=dict)
 
 
 def set_name(path: Path) -> str:
@@ -188,9 +190,13 @@ def _tested(
         "classes": recipe["model"]["classes"],
         "counts": _counts(table, manifest, recipe["data"]["labels"]),
     }
+    how = {
+        "recipe": recipe, "manifest_sha256": made["manifest_sha256"],
+        "device": made.get("device", ""), "wall_s": run["wall_s"],
+    }  # fmt: skip
     shots, seed = recipe["data"]["shots"], recipe["train"]["seed"]
     patients = _patients(table, manifest, DataSettings.model_validate(recipe["data"]))
-    return Cell(recipe["name"], name, shots, seed, right, truth, patients, facts)
+    return Cell(recipe["name"], name, shots, seed, right, truth, patients, facts, how)
 
 
 def _patients(table: Table, manifest: Manifest, data: DataSettings) -> dict[str, Sequence[str]]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from radalign.data.provenance import provenance
+from radalign.data.provenance import peak_memory_bytes, provenance
 from radalign.evaluate.comparison import Name, Number
 from radalign.evaluate.few_shot_cells import BASE_TO_NOVEL, Cell, Table
 from radalign.evaluate.plots import COLOURS
 from radalign.evaluate.protocols.base_to_novel import BASE, NOVEL, averages, harmonic
 from radalign.evaluate.protocols.few_shot import compared, over_sets
 from radalign.evaluate.protocols.protocol import Options
+from radalign.evaluate.provenance import sha256_of
 from radalign.evaluate.results import Measure, Result
 from radalign.evaluate.statistic import Statistic, average_of, mean_of, over
 from radalign.evaluate.tables import grid
@@ -47,8 +49,24 @@ def few_shot_result(table: Table, cells: Sequence[Cell], resamples: int = 1000, 
         "cells": [_facts(c) for c in cells],
         "resampled": "patients",
     }
-    made = provenance() | {"seeds": {"bootstrap": seed}}
+    made = provenance() | {"seeds": {"bootstrap": seed}} | _made(table, cells)
     return Result(table.protocol, "strict", (*measures, *means), (), facts, made)
+
+
+def _made(table: Table, cells: Sequence[Cell]) -> dict[str, Any]:
+    """What was trained on what, where and for how long; the recipe of a method is that of its first cell."""
+    manifests = {c.data: str(c.made["manifest_sha256"]) for c in cells}
+    hashes = list(manifests.values())
+    recipes = {c.method: {"recipe": dict(c.made["recipe"])} for c in reversed(cells)}
+    return {
+        "manifest_sha256": hashes[0] if len(hashes) == 1 else sha256_of("\n".join(hashes)),
+        "manifests_sha256": manifests,
+        "systems": dict(reversed(recipes.items())),
+        "device": ", ".join(sorted({str(c.made["device"]) for c in cells})),
+        "wall_time_s": {"train": round(sum(float(c.made["wall_s"]) for c in cells), 3)},
+        "peak_memory_bytes": peak_memory_bytes(),
+        "table": asdict(table) | {"data": [str(p) for p in table.data], "out": str(table.out)},
+    }
 
 
 def _of_part(cells: Sequence[Cell], name: str, part: str, options: Options) -> list[Measure]:

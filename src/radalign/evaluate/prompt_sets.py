@@ -2,6 +2,7 @@
 
     [[finding]]  present and absent sentences  ──> PromptSet.findings   two-way scores
     [[class]]    sentences or parts to combine ──> PromptSet.classes    C-way scores
+    [[template]] sentences with a gap {}       ──> PromptSet.templates  filled with a name
 
 The packaged sets lie in `evaluate/prompts/`; any other file may be named by its path.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from itertools import product
 from pathlib import Path
@@ -52,6 +53,7 @@ class PromptSet:
         findings: Two-way prompts.
         classes: Class to its sentences.
         sha256: Of the file's text, recorded with every result.
+        templates: What is said to sentences with a gap `{}`.
     """
 
     name: str
@@ -60,6 +62,20 @@ class PromptSet:
     findings: tuple[FindingPrompts, ...]
     classes: Mapping[str, tuple[str, ...]]
     sha256: str
+    templates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a result records of the set."""
+        return {"prompts": self.name, "prompts_sha256": self.sha256, "prompts_source": self.source}
+
+    def filled(self, template: str, word: str) -> tuple[str, ...]:
+        """The sentences of a template about a finding or a class.
+
+        >>> load_prompts("few-shot-template").filled("class", "normal chest")
+        ('a photo of a normal chest.',)
+        """
+        return tuple(sentence.format(word) for sentence in self.templates[template])
 
 
 def prompt_set_names() -> list[str]:
@@ -87,6 +103,7 @@ def load_prompts(name_or_path: str | Path) -> PromptSet:
             findings=tuple(_finding(row) for row in table.get("finding", [])),
             classes={row["name"]: _sentences(row) for row in table.get("class", [])},
             sha256=sha256_of(text),
+            templates={row["name"]: tuple(row["sentences"]) for row in table.get("template", [])},
         )
     except (tomllib.TOMLDecodeError, KeyError, ValueError) as error:
         raise PromptError(

@@ -91,9 +91,7 @@ def _zero_shot(
 ) -> Result:  # fmt: skip
     prompts = load_prompts(plan.prompts or OWN_PROMPTS)
     if not prompts.findings:
-        raise EvaluationError(
-            f"{plan.prompts!r} holds classes, not findings; choose a set with [[finding]] tables."
-        )
+        raise EvaluationError(f"{plan.prompts!r} holds no findings; choose a set with [[finding]] tables.")
     named = _embedded(plan, systems, studies, watch, progress, reports=False)
     validate = manifest.where(split="validate")
     tune = plan.split == "test" and len(validate) > 0

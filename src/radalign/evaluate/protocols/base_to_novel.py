@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from radalign.evaluate.comparison import Name, Number
 from radalign.evaluate.embeddings import Embedder, EvaluationError
 from radalign.evaluate.few_shot import METHODS, SEEDS, base_and_novel, harmonic_mean, zero_shot
+from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.protocols.few_shot import compared, over_sets, resampled, set_notes
 from radalign.evaluate.protocols.few_shot_data import (
     AS_TRAINED,
-    TEMPLATE,
+    PROMPTS,
     EmbeddedSet,
     FewShotSet,
     find_sets,
@@ -42,13 +44,14 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
         embedded = {name: EmbeddedSet(system, data, options) for name, system in systems.items()}
         measures += _one_set(embedded, data, options)
     measures += averages(measures)
-    facts = {
+    prompts = load_prompts(PROMPTS)
+    facts: dict[str, Any] = {
         "sets": {d.name: d.sha256 for d in sets},
         "seeds": list(SEEDS),
         "shots": SHOTS,
-        "template": TEMPLATE,
+        "template": prompts.templates["class"][0],
         "resampled": resampled(sets),
-    }
+    } | prompts.facts
     return Result(PROTOCOL.name, options.mode, tuple(measures), (), facts, notes=set_notes(sets))
 
 

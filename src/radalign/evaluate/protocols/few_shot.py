@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +32,10 @@ from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Name, Number, compare
 from radalign.evaluate.embeddings import Embedder
 from radalign.evaluate.few_shot import METHODS, SEEDS, SHOTS
+from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.protocols.few_shot_data import (
     AS_TRAINED,
-    TEMPLATE,
+    PROMPTS,
     EmbeddedSet,
     FewShotSet,
     find_sets,
@@ -55,12 +57,13 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
         measures += found
         gaps += differences
     measures += over_sets(measures)
-    facts = {
+    prompts = load_prompts(PROMPTS)
+    facts: dict[str, Any] = {
         "sets": {d.name: d.sha256 for d in sets},
         "seeds": list(SEEDS),
-        "template": TEMPLATE,
+        "template": prompts.templates["class"][0],
         "resampled": resampled(sets),
-    }
+    } | prompts.facts
     return Result(PROTOCOL.name, options.mode, tuple(measures), tuple(gaps), facts, notes=set_notes(sets))
 
 

@@ -16,12 +16,13 @@ from radalign.data.examples import VALIDATION_SHOTS, chosen_classes, class_of, d
 from radalign.evaluate import metrics
 from radalign.evaluate.embeddings import Embedder, EvaluationError
 from radalign.evaluate.few_shot import Method, Shots
+from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.protocols.protocol import Options, embed_frontals, frontal_studies, need_apart
 from radalign.evaluate.provenance import sha256_of
 from radalign.evaluate.statistic import Statistic
 from radalign.study import SPLITS, Manifest, Study
 
-TEMPLATE = "a photo of a {}."
+PROMPTS = "few-shot-template"
 AS_TRAINED = "as trained"
 PARTS = ("train", "val", "test")
 
@@ -210,9 +211,9 @@ class EmbeddedSet:
         self._z = {
             part: embed_frontals(system, getattr(data, part).studies, data.root, options) for part in PARTS
         }
-        self._texts = np.asarray(
-            system.embed_texts([TEMPLATE.format(n) for n in data.class_names]), dtype=np.float64
-        )
+        prompts = load_prompts(PROMPTS)
+        sentences = [prompts.filled("class", name)[0] for name in data.class_names]
+        self._texts = np.asarray(system.embed_texts(sentences), dtype=np.float64)
 
     @property
     def decides(self) -> bool:

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +31,17 @@ from numpy.typing import NDArray
 from radalign.data.sources.csv_rows import Row, read_csv
 from radalign.evaluate import metrics
 from radalign.evaluate.bootstrap import Resamples
-from radalign.evaluate.change import CHANGES, cross_validated, pair_features, sees_priors, zero_shot_change
+from radalign.evaluate.change import (
+    CHANGES,
+    PROMPTS,
+    cross_validated,
+    pair_features,
+    sees_priors,
+    zero_shot_change,
+)
 from radalign.evaluate.comparison import Name, Number, compare
 from radalign.evaluate.embeddings import Embedder, EvaluationError
+from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.protocols.protocol import Options, Protocol
 from radalign.evaluate.results import Gap, Measure, Result
 from radalign.evaluate.statistic import average_of
@@ -92,7 +101,9 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
     parts = [_finding(systems, manifest, f, p, options) for f, p in pairs.items()]
     measures = [m for part, _ in parts for m in part]
     measures += [_macro(name, measures, task, options) for name, task in _rows(measures)]
-    facts = {"pairs": {f: len(p.studies) for f, p in pairs.items()}, "draws": DRAWS}
+    facts: dict[str, Any] = {"pairs": {f: len(p.studies) for f, p in pairs.items()}, "draws": DRAWS}
+    if any(sees_priors(system) for system in systems.values()):
+        facts |= load_prompts(PROMPTS).facts
     return Result(
         PROTOCOL.name, options.mode, tuple(measures), tuple(g for _, gaps in parts for g in gaps), facts
     )

@@ -9,6 +9,7 @@ import pytest
 
 from radalign.evaluate.embeddings import EvaluationError
 from radalign.evaluate.few_shot import METHODS, Shots, prototypes, tip_adapter
+from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.protocols import base_to_novel, few_shot
 from radalign.evaluate.protocols.few_shot_data import read_set
 from radalign.evaluate.protocols.protocol import Options
@@ -182,6 +183,8 @@ def test_a_split_file_without_patients_says_that_images_were_resampled(folder, a
     monkeypatch.setattr(few_shot, "SHOTS", (1,))
     found = few_shot.run({"fake": angles(words())}, folder, Options(resamples=5))
     assert "by resampling images" in footnote(found)
+    assert found.settings["template"] == "a photo of a {}."
+    assert found.settings["prompts_sha256"] == load_prompts("few-shot-template").sha256
     paper = few_shot.run({"fake": angles(words())}, folder, Options("paper", resamples=5))
     assert "resampling" not in footnote(paper)
 

@@ -7,6 +7,7 @@ import pytest
 
 from radalign.evaluate.change import CHANGES, cross_validated, pair_features
 from radalign.evaluate.embeddings import EvaluationError
+from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.protocols import ms_cxr_t
 from radalign.evaluate.protocols.protocol import Options
 
@@ -83,6 +84,7 @@ def test_a_system_with_prior_slots_is_asked_in_words(folder, angles, temporal_re
     system.recipe = temporal_recipe
     found = ms_cxr_t.run({"fake": system}, folder, Options(resamples=10))
     asked = {m.group: m.value for m in found.measures if m.task == "change, zero-shot"}
+    assert found.settings["prompts_sha256"] == load_prompts("change-sentences").sha256
     assert asked["pleural_effusion"] == 1.0  # 20 +- 5, 45 +- 5, 70 +- 5 degrees
 
 
