@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
     from radalign.systems.base import Progress, System
 
 IMAGE_PENALTY, TEXT_PENALTY, POWER = 2.0, 0.05, 1.5
+Features = tuple[list[str], Tensor, Tensor, Tensor]
+
+
+class FeatureCacheError(ValueError):
+    """Features cannot be kept for other runs; the message says what to do."""
 
 
 class MapPair(nn.Module):
@@ -220,36 +226,79 @@ def pooled_texts(text: TextEncoder, texts: TextBatch) -> Tensor:
 
 def cached_features(
     system: Any, manifest: Manifest, progress: Progress | None = None, mask_ratio: float = 0.0
-) -> tuple[list[str], Tensor, Tensor, Tensor]:
+) -> Features:
     """`training_features` of a system whose towers are still the frozen backbones, kept for other runs.
 
-    The file lies in `system.feature_cache` (none: nothing is kept) under a hash of backbones, input settings
-    and studies, so any change computes them anew.
+    The file lies in `system.feature_cache` (none: nothing is kept) under a hash of backbones, input settings,
+    studies and image files, so any change computes them anew; so does a damaged file.
+
+    Raises:
+        FeatureCacheError: If the disk is full or cannot be written.
     """
     folder: Path | None = system.feature_cache
     if folder is None:
         return training_features(system, manifest, progress, mask_ratio)
     masked = f"-masked-{mask_ratio:g}-seed-{system.recipe.train.seed}" if mask_ratio else ""
     path = Path(folder) / f"features-{_features_key(system, manifest)}{masked}.safetensors"
-    if not path.is_file():
-        ids, rows, present, texts = training_features(system, manifest, progress, mask_ratio)
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        save_file({"rows": rows, "present": present, "texts": texts}, partial, {"ids": json.dumps(ids)})
-        partial.replace(path)
-    with safe_open(path, "pt") as file:
-        ids = json.loads(file.metadata()["ids"])
-        return ids, file.get_tensor("rows"), file.get_tensor("present"), file.get_tensor("texts")
+    kept = _kept_features(path)
+    if kept is not None:
+        return kept
+    made = training_features(system, manifest, progress, mask_ratio)
+    _keep_features(path, *made)
+    return made
+
+
+def _kept_features(path: Path) -> Features | None:
+    """What `_keep_features` wrote; None where there is nothing, or nothing that can be read."""
+    try:
+        with safe_open(path, "pt") as file:
+            ids = json.loads(file.metadata()["ids"])
+            return ids, file.get_tensor("rows"), file.get_tensor("present"), file.get_tensor("texts")
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _keep_features(path: Path, ids: list[str], rows: Tensor, present: Tensor, texts: Tensor) -> None:
+    # A name of its own, because two runs may begin with the same features at the same time.
+    partial = path.with_name(f"{path.stem}-{uuid4().hex[:12]}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save_file({"rows": rows, "present": present, "texts": texts}, partial, {"ids": json.dumps(ids)})
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        raise FeatureCacheError(
+            f"The warm start's features cannot be kept in {path.parent} ({error}); free some space or choose "
+            "another cache folder."
+        ) from error
 
 
 def _features_key(system: Any, manifest: Manifest) -> str:
     data, backbones = system.recipe.data, system.recipe.backbones
-    parts = [*system.backbones.values(), str(backbones.max_tokens), manifest.where(split="train").sha256()]
+    studies = manifest.where(split="train")
+    parts = [*system.backbones.values(), str(backbones.max_tokens), studies.sha256()]
     parts += [str(getattr(data, name)) for name in ("size_px", "geometry", "window", "slots", "unknown_view")]
     if data.resize_px or data.resample != "bilinear" or data.mean:
         parts += [str(data.resize_px), data.resample, str(data.mean), str(data.std)]
     parts += [str(data.size_px), str(torch.is_autocast_enabled(system.device.type))]
+    parts += [str(manifest.root.absolute()), *_image_states(studies, manifest)]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:20]
+
+
+def _image_states(studies: Manifest, manifest: Manifest) -> Iterator[str]:
+    """Path, time and bytes of every image of the studies and their priors: what the manifest cannot tell."""
+    for study in studies:
+        prior = manifest.prior(study)
+        for view in (*study.views, *(prior.views if prior is not None else ())):
+            path = manifest.image_path(view)
+            try:
+                found = path.stat()
+            except OSError:
+                yield f"{path}:absent"
+            else:
+                yield f"{path}:{found.st_mtime_ns}:{found.st_size}"
 
 
 @torch.inference_mode()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from radalign.data.phantom.simulate import simulate
 from radalign.study import Manifest
 from radalign.systems.base import create
-from radalign.systems.warm_start import training_features
+from radalign.systems.warm_start import FeatureCacheError, cached_features, training_features
 from tests.unit.systems.conftest import TINY
 
 ALTA = [*(s for s in TINY if "adapter_hidden" not in s), "model.warm_start=cca", "model.decoder_heads=2"]
@@ -57,3 +59,48 @@ def test_the_folds_maps_are_fitted_on_masked_views_and_the_others_on_whole_ones(
     masked = training_features(system, manifest, mask_ratio=0.75)[1]
     assert whole.shape == masked.shape
     assert not torch.allclose(whole, masked)
+
+
+@pytest.fixture
+def cached(manifest, tmp_path):
+    """A system that keeps its features, a manifest whose images may be changed, and what was computed."""
+    system = create("clinvla", [*TINY, "model.warm_start=cca"])
+    system.feature_cache = tmp_path / "kept"
+    copied = shutil.copytree(manifest.root, tmp_path / "images")
+    return system, Manifest(manifest.studies, copied)
+
+
+def test_images_that_were_replaced_are_read_again(cached):
+    system, manifest = cached
+    before = cached_features(system, manifest)[1]
+    assert torch.equal(cached_features(system, manifest)[1], before)
+    paths = [manifest.image_path(view) for study in manifest for view in study.views]
+    for path in paths[1:]:
+        shutil.copyfile(paths[0], path)
+    after = cached_features(system, manifest)[1]
+    assert not torch.allclose(after, before)
+    assert torch.equal(after, training_features(system, manifest)[1])
+
+
+def test_a_damaged_feature_file_is_as_good_as_none(cached):
+    system, manifest = cached
+    before = cached_features(system, manifest)
+    (kept,) = system.feature_cache.iterdir()
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert torch.equal(cached_features(system, manifest)[1], before[1])
+    kept_again = cached_features(system, manifest)
+    assert kept_again[0] == before[0]
+    assert torch.equal(kept_again[3], before[3])
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_no_part(cached, monkeypatch):
+    system, manifest = cached
+
+    def full(_tensors, path, _metadata):
+        path.write_bytes(b"half")
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("radalign.systems.warm_start.save_file", full)
+    with pytest.raises(FeatureCacheError, match=r"kept in .*kept \(No space .*free some space"):
+        cached_features(system, manifest)
+    assert not list(system.feature_cache.iterdir())
