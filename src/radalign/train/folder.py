@@ -17,7 +17,8 @@ from typing import Any
 SYSTEMS = ("best", "last")
 TRACKS = "tensorboard"
 RESUME = "resume.safetensors"
-FILES = (RESUME, "log.jsonl", "run.json", "README.md", "curves.png")
+FILES = (RESUME, "README.md", "curves.png")
+MARKS = ("run.json", "log.jsonl")  # what tells a run's folder from any other
 
 
 class RunFolderError(ValueError):
@@ -30,7 +31,7 @@ def open_run_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     Args:
         folder: Where the run lives.
         resume: Go on with the run that is there.
-        overwrite: Remove the run that is there.
+        overwrite: A run may be there; `remove_run` removes it when the new one is ready.
 
     Raises:
         RunFolderError: If there is a run and neither is asked for, if a finished run is resumed, or if the
@@ -46,16 +47,14 @@ def open_run_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     elif there and not overwrite:
         state = "a finished run" if is_finished(folder) else "an unfinished run"
         raise RunFolderError(f"{folder} holds {state}; go on with --resume, start again with --overwrite.")
-    elif there:
-        remove_run(folder)
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif not there and folder.is_dir() and any(folder.iterdir()):
         raise RunFolderError(f"{folder} holds files that are no run; choose an empty or new folder.")
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def held_run(folder: Path) -> bool:
     """Whether the folder holds a run, finished or not."""
-    return (folder / "run.json").is_file() or (folder / "log.jsonl").is_file()
+    return any((folder / name).is_file() for name in MARKS)
 
 
 def is_finished(folder: Path) -> bool:
@@ -73,13 +72,23 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def remove_run(folder: Path) -> None:
-    """Remove a run's own files from its folder, and nothing else."""
+    """Remove a run's own files from its folder, and nothing else.
+
+    The marks of a run go last, so that what a kill leaves can still be overwritten.
+    """
     for name in FILES:
-        (folder / name).unlink(missing_ok=True)
+        _remove_file(folder / name)
     shutil.rmtree(folder / TRACKS, ignore_errors=True)
     for name in SYSTEMS:
         for suffix in ("", ".old", ".partial"):
             shutil.rmtree(folder / (name + suffix), ignore_errors=True)
+    for name in MARKS:
+        _remove_file(folder / name)
+
+
+def _remove_file(path: Path) -> None:
+    path.with_name(path.name + ".partial").unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def _need_unfinished(folder: Path) -> None:

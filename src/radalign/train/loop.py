@@ -51,7 +51,7 @@ def train(
         cache_folder: Where decoded images are kept between runs.
         start: A trained system of the same kind whose tensors this run begins with, instead of a warm start.
         resume: Go on with the run in `out` from its latest resume point; without one it begins.
-        overwrite: Remove the run that is in `out` first.
+        overwrite: Remove the run that is in `out`, once this one is ready to begin.
         fail_on_collapse: Stop with an error when the collapse monitor fails.
         device: `auto` or `cpu`.
         decode_processes: Processes that decode images, 0 = as many as make sense.
@@ -86,7 +86,7 @@ def train(
             details["start"] = {"folder": started.folder, "sha256": started.sha256}
         run = Run(system, data, out, processes, bar, interrupt)
         with closing(run):
-            run.begin(details, resume and (out / RESUME).is_file(), started)
+            run.begin(details, resume and (out / RESUME).is_file(), started, overwrite)
             result = run.finish(run.go(fail_on_collapse), details)
     if result.stopped_by == "collapse":
         raise CollapseError(f"{run.collapse_sentence} The run's card is in {out}.")

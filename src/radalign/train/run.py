@@ -16,7 +16,7 @@ from radalign.train.bar import Bar
 from radalign.train.card import model_card, write_card
 from radalign.train.checkpoint import Place, read_resume_point, save_system, write_resume_point
 from radalign.train.device import Processes
-from radalign.train.folder import RESUME
+from radalign.train.folder import RESUME, remove_run
 from radalign.train.interrupt import Interrupt
 from radalign.train.meter import Meter
 from radalign.train.prepare import RunData
@@ -56,29 +56,48 @@ class Run:
 
     # -- beginning ----------------------------------------
 
-    def begin(self, details: Mapping[str, Any], resume: bool, started: Started | None = None) -> None:
-        """Open the log, and go back to the resume point; or warm-start, unless started from a run."""
+    def begin(
+        self,
+        details: Mapping[str, Any],
+        resume: bool,
+        started: Started | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Go back to the resume point, or warm-start unless started from a run; then open the log.
+
+        Args:
+            details: What the log's first line tells.
+            resume: Go on from the resume point in the folder.
+            started: What this run begins with instead of a warm start.
+            overwrite: Remove the run in the folder, as late as can be: whatever may fail before a run exists
+                (data, warm start, optimiser) has then succeeded.
+        """
+        sentences = [*self.data.sentences(), *([started.sentence()] if started and not resume else [])]
+        for sentence in sentences:
+            self.bar.say(sentence)
+        numbers: dict[str, float] = {}
         if resume:
             self._restore()
-        if self.processes.is_main:
-            self._log = RunLog(self.out / "log.jsonl", self.place.log_bytes)
-        self._write("start", resumed_at_step=self.place.step, **details)
-        self.processes.begin_tracks()
-        for sentence in self.data.sentences():
-            self._say(sentence)
-        if started is not None and not resume:
-            self._say(started.sentence())
-        if not resume:
-            self._prepare(is_started=started is not None)
-
-    def _prepare(self, is_started: bool) -> None:
-        numbers = {} if is_started else self._warm_start()
-        if numbers:
-            self._write("warm start", numbers=numbers)
-        elif not self._stepper.names:
+        elif started is None:
+            numbers = self._warm_start()
+        if not (resume or numbers or self._stepper.names):
             raise TrainError(
                 "Nothing in this system trains; its recipe must leave an adapter or head trainable."
             )
+        if self.processes.is_main:
+            if overwrite:
+                remove_run(self.out)
+            self._log = RunLog(self.out / "log.jsonl", self.place.log_bytes)
+        self._write("start", resumed_at_step=self.place.step, **details)
+        self.processes.begin_tracks()
+        for sentence in sentences:
+            self._write("message", text=sentence)
+        if not resume:
+            self._prepare(numbers)
+
+    def _prepare(self, numbers: Mapping[str, float]) -> None:
+        if numbers:
+            self._write("warm start", numbers=numbers)
         if self.settings.validate_at_start or not self._stepper.names:
             self._validate()
         if self._stepper.names:

@@ -24,7 +24,7 @@ from radalign.train.checkpoint import (
     restore_optimizer,
     write_resume_point,
 )
-from radalign.train.folder import RunFolderError, open_run_folder
+from radalign.train.folder import RunFolderError, open_run_folder, remove_run
 from radalign.train.interrupt import polite_interrupts
 from radalign.train.meter import Meter
 from radalign.train.precision import choose_precision, has_fast_bf16
@@ -278,6 +278,8 @@ def test_a_run_is_only_removed_when_asked_and_other_files_never(tmp_path):
     with pytest.raises(RunFolderError, match=r"not both"):
         open_run_folder(out, resume=True, overwrite=True)
     open_run_folder(out, resume=False, overwrite=True)
+    assert (out / "run.json").is_file()  # only checked: the new run may turn out to be impossible
+    remove_run(out)
     assert [p.name for p in out.iterdir()] == ["notes.txt"]
     with pytest.raises(RunFolderError, match=r"files that are no run"):
         open_run_folder(out, resume=False, overwrite=True)
