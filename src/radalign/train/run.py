@@ -47,7 +47,7 @@ class Run:
         self.processes, self.bar, self._interrupt = processes, bar, interrupt
         self.settings = system.recipe.train
         self.steps_per_epoch = math.ceil(len(data.train) / self.settings.accumulate)
-        fixed = fixed_settings(system.recipe, data.sha256, processes.count, processes.precision)
+        fixed = fixed_settings(system.recipe, data.usable.sha256(), processes.count, processes.precision)
         self.place = Place(fixed=fixed)
         self.collapse_sentence = ""
         self._log: RunLog | None = None
@@ -110,7 +110,11 @@ class Run:
 
     def _restore(self) -> None:
         place, tensors = read_resume_point(self.out / RESUME)
-        need_same(place.fixed, self.place.fixed)
+        fixed = self.place.fixed
+        if place.fixed.get("run", {}).get("data") == self.data.sha256:
+            # A run of an earlier version, which kept only the hash of the ids.
+            place.fixed["run"]["data"] = fixed["run"]["data"]
+        need_same(place.fixed, fixed)
         self.place, self._earlier_s = place, place.elapsed_s
         self._stepper.restore(tensors, place.averaged)
         self.bar.say(f"Going on at step {place.step}, epoch {place.epoch + 1}.")

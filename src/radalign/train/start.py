@@ -95,7 +95,7 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 
 
 def fixed_settings(recipe: Any, data_sha256: str, processes: int, precision: str) -> dict[str, Any]:
-    """What a resumed run must share with its beginning, as plain JSON values."""
+    """What a resumed run must share with its beginning, as plain JSON values; the data by their content."""
     table: dict[str, Any] = recipe.model_dump(mode="json")
     kept = {key: value for key, value in table["train"].items() if key not in MAY_CHANGE}
     run = {"data": data_sha256, "processes": processes, "precision": precision}

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 
 from radalign.data.dataset import DataError
-from radalign.train.folder import RunFolderError, held_run, open_run_folder, remove_run
+from radalign.data.examples import list_sha256
+from radalign.study import Manifest, Report
+from radalign.train.checkpoint import read_resume_point, write_resume_point
+from radalign.train.folder import RESUME, RunFolderError, held_run, open_run_folder, remove_run
 from radalign.train.loop import train
+from radalign.train.start import TrainError
 from tests.training_toy import ToySystem, toy_manifest, toy_recipe
 
 
@@ -75,3 +80,35 @@ def test_a_kill_while_a_run_is_removed_leaves_a_run(run, monkeypatch):
     open_run_folder(run.folder, resume=False, overwrite=True)
     remove_run(run.folder)
     assert not list(run.folder.iterdir())
+
+
+class Interrupted(ToySystem):
+    steps = 0
+
+    def after_step(self) -> None:
+        super().after_step()
+        self.steps += 1
+        if self.steps == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def stopped(run):
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupted(toy_recipe(train={"epochs": 2, "save_every_steps": 1})))
+    return run
+
+
+def test_a_run_does_not_go_on_with_other_reports_under_the_same_ids(stopped):
+    changed = [replace(s, report=Report(findings="Opacity at iota.")) for s in stopped.manifest]
+    with pytest.raises(TrainError, match=r"began with run\.data"):
+        stopped(manifest=Manifest(changed, stopped.manifest.root), resume=True)
+    assert stopped(resume=True).is_finished
+
+
+def test_a_run_that_kept_only_the_ids_still_goes_on(stopped):
+    place, tensors = read_resume_point(stopped.folder / RESUME)
+    parts = {name: stopped.manifest.where(split=name) for name in ("train", "validate")}
+    place.fixed["run"]["data"] = list_sha256(s.id for part in parts.values() for s in part)
+    write_resume_point(stopped.folder / RESUME, place, tensors)
+    assert stopped(resume=True).is_finished
