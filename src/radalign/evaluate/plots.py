@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from radalign.evaluate.results import Measure, Result
+from radalign.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,10 +50,9 @@ def interval_plot(result: Result, path: str | Path) -> Path:
 def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure as PNG; a reader never sees half of it."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format="png", facecolor="white")
-    return partial.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png", facecolor="white")
+    return path
 
 
 def _metrics(result: Result, task: str) -> list[str]:

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from radalign.files import whole_file
+
 Mode = Literal["paper", "strict"]
 RESULT_VERSION = 1
 
@@ -117,11 +119,8 @@ class Result:
 
     def write(self, path: str | Path) -> None:
         """Write the JSON file; a reader never sees half of it."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(self.to_json() + "\n", encoding="utf-8")
-        partial.replace(path)
+        with whole_file(path) as partial:
+            partial.write_text(self.to_json() + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: str | Path) -> Result:

@@ -26,6 +26,7 @@ from radalign.evaluate.subgroup_figure import subgroup_plot
 from radalign.evaluate.tables import markdown
 from radalign.evaluate.tasks import TASKS, chosen_split
 from radalign.evaluate.unadapted import unadapted
+from radalign.files import whole_file
 from radalign.study import Manifest
 
 UNADAPTED = "unadapted"
@@ -87,7 +88,8 @@ def write_result(result: Result, folder: str | Path) -> dict[str, Path]:
     folder = Path(folder)
     files = {name: folder / name for name in ("result.json", "table.md", "plot.png")}
     result.write(files["result.json"])
-    files["table.md"].write_text(markdown(result) + "\n", encoding="utf-8")
+    with whole_file(files["table.md"]) as partial:
+        partial.write_text(markdown(result) + "\n", encoding="utf-8")
     interval_plot(result, files["plot.png"])
     for name, draw in FIGURES.items():
         if result.curves.get(name):

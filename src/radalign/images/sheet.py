@@ -7,13 +7,14 @@ An image that is missing or cannot be read becomes a neutral tile that says so; 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from radalign.files import whole_file
 
 _PAGE, _MISSING, _INK, _SOFT_INK = (245, 245, 245), (205, 205, 205), (25, 25, 25), (95, 95, 95)
 _MARGIN_PX, _GAP_PX, _LEADING_PX = 18, 14, 5
@@ -49,6 +50,7 @@ def contact_sheet(
 
     Raises:
         ValueError: If there is no tile, or fewer than one column.
+        WriteRefused: If the file cannot be written.
     """
     if not tiles or columns < 1:
         raise ValueError("A contact sheet needs at least one tile and one column; give it some images.")
@@ -177,13 +179,5 @@ def _to_uint8(image: np.ndarray) -> np.ndarray:
 
 
 def _write_png(page: Image.Image, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            page.save(file, format="PNG")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial:
+        page.save(partial, format="PNG")
