@@ -58,6 +58,8 @@ def search(
     )
     query, index = Query(text, image, lateral, study), Index.open(folder)
     answer = ask(index, query, lambda: load_system(index, system), k, where, look_in, other_patients)
+    for warning in answer.warnings:
+        typer.echo(f"Note: {warning}", err=True)
     if as_json:
         typer.echo(json.dumps(answer.to_dict(), ensure_ascii=False))
     else:

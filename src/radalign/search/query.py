@@ -80,6 +80,7 @@ class Answer:
         hits: Best first.
         studies: How many studies the index holds.
         asked: The row of the study that was asked with, if one was.
+        warnings: What makes the answer doubtful: words that the system does not know, a query that was cut.
     """
 
     query: Query
@@ -87,6 +88,7 @@ class Answer:
     hits: tuple[Hit, ...]
     studies: int
     asked: Row | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def advice(self) -> str:
@@ -103,6 +105,7 @@ class Answer:
             "in": self.look_in,
             "studies": self.studies,
             "note": _SCORES_NOTE,
+            "warnings": list(self.warnings),
             "hits": [hit.to_dict() for hit in self.hits],
         }
 
@@ -136,6 +139,7 @@ def ask(
     if not len(index):
         raise SearchError(f"The index {index.folder} is empty; add studies with `radalign index`.")
     where, asked = where or Filter(), None
+    warnings: tuple[str, ...] = ()
     if query.study_id:
         vector, asked = index.vector(query.study_id), row(index, query.study_id)
         patients = (asked.patient_id,) if other_patients else ()
@@ -145,12 +149,16 @@ def ask(
             exclude_patients=(*where.exclude_patients, *patients),
         )
     else:
-        vector = _embed(index, query, load())
+        from radalign.systems.asked import notes_on_query  # heavy, and a study as the query needs none
+
+        system = load()
+        vector = _embed(index, query, system)
+        warnings = notes_on_query(system, query.text.strip()) if query.text else ()
     if look_in == "all":
         hits = fused_search(index, vector, query.text, k, where)
     else:
         hits = index.search(vector, k, where, "images" if look_in == "images" else "reports")[0]
-    return Answer(query, look_in, tuple(hits), len(index), asked)
+    return Answer(query, look_in, tuple(hits), len(index), asked, warnings)
 
 
 def row(index: Index, study_id: str) -> Row:

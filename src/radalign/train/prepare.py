@@ -11,7 +11,9 @@ from radalign.data.dataset import DataError, StudyDataset
 from radalign.data.examples import list_sha256
 from radalign.data.loader import StudyLoader
 from radalign.data.pixel_cache import PixelCache
+from radalign.data.report_text import report_text
 from radalign.study import Manifest, Study
+from radalign.systems.asked import cannot_be_read
 from radalign.train.bar import Around
 from radalign.train.classes import choose_studies
 
@@ -43,6 +45,7 @@ class RunData:
         excluded: Why studies were left out, by part: `train: an empty report` -> ids.
         unreadable: Image path to the reason.
         sha256: Of the ids of what trains and validates, in order.
+        unread: Training reports of which the tokenizer knows hardly a word.
     """
 
     train: StudyLoader
@@ -52,6 +55,7 @@ class RunData:
     excluded: dict[str, list[str]]
     unreadable: dict[str, str]
     sha256: str
+    unread: int = 0
 
     def sentences(self) -> list[str]:
         """What was left out, for a person."""
@@ -59,6 +63,11 @@ class RunData:
         if self.unreadable:
             first = next(iter(self.unreadable.values()))
             lines.append(f"{len(self.unreadable)} images cannot be read; the first: {first}")
+        if self.unread:
+            lines.append(
+                f"Of {self.unread} training reports the tokenizer knows hardly a word; "
+                "choose a text encoder of their language with backbones.text."
+            )
         if self.probes_training:
             lines.append("No study has the split `validate`: numbers are of training studies, best = last.")
         return lines
@@ -123,7 +132,16 @@ def prepare_data(
         excluded,
         cache.unreadable,
         list_sha256(e.study.id for e in (*training.entries, *probe.entries)),
+        _unread(system, training),
     )
+
+
+def _unread(system: Any, training: StudyDataset) -> int:
+    tokenizer = getattr(system, "tokenizer", None)
+    if tokenizer is None or not training.needs_reports:
+        return 0
+    texts = (report_text(entry.study.report, training.settings.text) for entry in training.entries)
+    return sum(cannot_be_read(tokenizer, text) for text in texts)
 
 
 def with_priors(manifest: Manifest, studies: Sequence[Study]) -> Manifest:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from radalign.data.batches import BatchError
 from radalign.data.read_slots import read_slots
 from radalign.data.settings import DataSettings
 from radalign.study import Manifest, Study, View
-from radalign.systems.asked import list_of_studies, list_of_texts, need_batch_size
+from radalign.systems.asked import list_of_studies, list_of_texts, need_batch_size, notes_on_query
 
 
 def test_a_lone_string_is_not_a_list_of_letters() -> None:
@@ -48,3 +50,28 @@ def test_a_study_without_a_view_is_named_by_its_id(tmp_path: Path) -> None:
     studies = [Study("CXR1", "p", (View("a.png", "PA"),)), Study("CXR9", "q", ())]
     with pytest.raises(BatchError, match="study 'CXR9' fits any of the slots"):
         read_slots(studies, Manifest(studies, tmp_path), DataSettings(size_px=8))
+
+
+class Words:
+    """Knows English words only; other characters are one unknown token each."""
+
+    max_tokens = 8
+
+    def pieces(self, text: str) -> list[str]:
+        known = re.findall(r"[a-z]+|\S", text.lower())
+        return ["[CLS]", *(p if p.isascii() else "[UNK]" for p in known), "[SEP]"]
+
+    def count(self, text: str) -> int:
+        return len(self.pieces(text))
+
+
+def test_a_query_that_is_not_read_or_cut_gets_a_note() -> None:
+    recipe = SimpleNamespace(backbones=SimpleNamespace(max_tokens=6))
+    system = SimpleNamespace(tokenizer=Words(), recipe=recipe)
+    assert notes_on_query(system, "small left effusion") == ()
+    for text in ("胸水", "🫁🫁", "!!!"):
+        (note,) = notes_on_query(system, text)
+        assert "knows hardly a word of this query" in note
+    assert notes_on_query(system, "a b c d e") == (
+        "The query has 7 tokens and the system reads the first 6; shorten it.",
+    )
