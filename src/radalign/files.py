@@ -42,6 +42,17 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
+def open_as_umask_says(path: Path) -> None:
+    """Give a file the mode of any new file; safetensors makes its own readable by the owner alone."""
+    probe = path.with_name(path.name + ".mode")
+    try:
+        # The umask cannot be read without setting it, which other threads would notice.
+        probe.touch()
+        path.chmod(probe.stat().st_mode & 0o777)
+    finally:
+        probe.unlink(missing_ok=True)
+
+
 def _sentence(path: Path, error: OSError) -> str:
     if error.errno in _FULL:
         return f"Could not write {path}: the disk is full. Free some space and run the same command again."

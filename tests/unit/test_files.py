@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from radalign.evaluate.results import Result
-from radalign.files import WriteRefused, whole_file
+from radalign.files import WriteRefused, open_as_umask_says, whole_file
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,12 @@ def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     with pytest.raises(WriteRefused, match="Could not write"), whole_file(tmp_path / "x" / "a.png"):
         pass
+
+
+def test_a_closed_file_gets_the_mode_of_a_new_one(tmp_path: Path) -> None:
+    for name in ("new", "closed"):
+        (tmp_path / name).touch()
+    (tmp_path / "closed").chmod(0o600)
+    open_as_umask_says(tmp_path / "closed")
+    assert (tmp_path / "closed").stat().st_mode == (tmp_path / "new").stat().st_mode
+    assert len(list(tmp_path.iterdir())) == 2

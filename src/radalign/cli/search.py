@@ -61,10 +61,13 @@ def search(
     for warning in answer.warnings:
         typer.echo(f"Note: {warning}", err=True)
     if as_json:
-        typer.echo(json.dumps(answer.to_dict(), ensure_ascii=False))
+        typer.echo(json.dumps(answer.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
         _show(answer)
-    if sheet is not None:
+    if sheet is not None and not answer.hits:
+        # Not an error: that nothing was found is the answer, and it has been given.
+        typer.echo(f"No hit to draw, so {sheet} was not written.", err=True)
+    elif sheet is not None:
         write_sheet(answer, sheet, images)
         typer.echo(f"Wrote {sheet}.", err=True)
 

@@ -6,6 +6,7 @@ Filter ── resolve (spelling against what the index holds) ── allowed(tab
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ class Filter:
         exclude_studies: Study ids that must not answer, nor count in percentiles (what was asked with).
         exclude_patients: Patients whose studies must not answer.
 
+    Raises:
+        SearchError: If an age limit is not a number; no study would pass it.
+
     >>> Filter(labels=("Edema",)).is_empty, Filter().is_empty
     (False, True)
     """
@@ -51,6 +55,11 @@ class Filter:
     splits: tuple[str, ...] = ()
     exclude_studies: tuple[str, ...] = ()
     exclude_patients: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, limit in (("lowest", self.min_age_years), ("highest", self.max_age_years)):
+            if limit is not None and math.isnan(limit):
+                raise SearchError(f"The {name} age is not a number; give years, for example 40.")
 
     @property
     def is_empty(self) -> bool:

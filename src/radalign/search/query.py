@@ -7,6 +7,7 @@ study ─ stored vector ─┘
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -99,15 +100,20 @@ class Answer:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as plain values, for JSON."""
+        """The answer as plain values, for JSON; a number that is not defined is None."""
         return {
             "query": str(self.query),
             "in": self.look_in,
             "studies": self.studies,
             "note": _SCORES_NOTE,
             "warnings": list(self.warnings),
-            "hits": [hit.to_dict() for hit in self.hits],
+            "hits": [_defined(hit.to_dict()) for hit in self.hits],
         }
+
+
+def _defined(values: dict[str, Any]) -> dict[str, Any]:
+    """NaN as None: JSON has no NaN, and readers other than Python's refuse the whole answer."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
 def ask(

@@ -101,14 +101,15 @@ def update_index(folder: str | Path, changes: Changes, progress: Progress | None
         SearchError: If something cannot be done; what was done before it stays done.
     """
     folder = Path(folder)
-    if changes.delete:
-        Index.open(folder).delete(changes.delete)
+    delete = tuple(dict.fromkeys(changes.delete))  # an id that is named twice is one study
+    if delete:
+        Index.open(folder).delete(delete)
     built = _build(folder, changes, progress)
     index = Index.open(folder)
     if changes.compact:
         index.compact()
     checked = index.verify() if changes.verify else None
-    return Visit(folder, len(changes.delete), built, changes.compact, checked, len(index))
+    return Visit(folder, len(delete), built, changes.compact, checked, len(index))
 
 
 def _build(folder: Path, changes: Changes, progress: Progress | None) -> BuildReport | None:

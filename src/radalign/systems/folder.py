@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from radalign.files import open_as_umask_says
 from radalign.systems.recipe import Recipe, recipe_from_table
 from radalign.systems.recipe_versions import old_scale, upgraded
 
@@ -73,6 +74,7 @@ def write_files(
     named = {side: {"spec": specs[side], "identity": name} for side, name in system.backbones.items()}
     (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
     save_file(system.saved_state(), folder / TENSORS)
+    open_as_umask_says(folder / TENSORS)
     (folder / "backbones.toml").write_text(tomli_w.dumps(named), encoding="utf-8")
     (folder / "preprocessing.toml").write_text(tomli_w.dumps(_preprocessing(system)), encoding="utf-8")
     (folder / "README.md").write_text(card or plain_card(system), encoding="utf-8")

@@ -25,6 +25,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from radalign.files import open_as_umask_says
+
 
 class CheckpointError(ValueError):
     """A resume point cannot be written, read or used; the message says what to do."""
@@ -82,6 +84,7 @@ def write_resume_point(path: Path, place: Place, tensors: Mapping[str, Mapping[s
     partial = path.with_name(path.name + ".partial")
     try:
         save_file(flat, partial, metadata={"place": json.dumps(asdict(place))})
+        open_as_umask_says(partial)
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(path)

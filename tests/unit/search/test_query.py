@@ -1,16 +1,20 @@
 """Words, images and studies find the right studies, and an answer can be shown."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from radalign.cli import build_app
 from radalign.search.build import build_index
 from radalign.search.errors import OtherSystem, SearchError
 from radalign.search.filters import Filter
 from radalign.search.index import Index
 from radalign.search.query import Query, ask, load_system, snippet, write_sheet
+from radalign.search.upkeep import Changes, update_index
 
 
 @pytest.fixture
@@ -136,3 +140,33 @@ def test_a_snippet_starts_where_the_query_is_answered():
     assert snippet(text) == text
     assert snippet(text, letters=10) == "Heart s..."
     assert snippet("") == ""
+
+
+def test_json_has_no_nan_and_an_age_limit_is_a_number(index):
+    answer = ask(index, Query(study_id="g1"), never, k=1)
+    doubtful = replace(answer, hits=(replace(answer.hits[0], percentile=float("nan")),))
+    assert json.loads(json.dumps(doubtful.to_dict(), allow_nan=False))["hits"][0]["percentile"] is None
+    with pytest.raises(SearchError, match="lowest age is not a number"):
+        Filter(min_age_years=float("nan"))
+
+
+def test_an_id_named_twice_is_deleted_once(index):
+    assert update_index(index.folder, Changes(delete=("g1", "g1"))).deleted == 1
+
+
+def test_no_hit_to_draw_is_no_error(index, tmp_path):
+    args = [
+        "search",
+        str(index.folder),
+        "--study",
+        "g1",
+        "--min-age",
+        "99",
+        "--json",
+        "--sheet",
+        str(tmp_path / "a.png"),
+    ]
+    done = CliRunner().invoke(build_app("search"), args)
+    assert done.exit_code == 0
+    assert "No hit to draw" in done.stderr
+    assert json.loads(done.stdout)["hits"] == []
