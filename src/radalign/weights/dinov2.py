@@ -59,11 +59,15 @@ def config(hf: Mapping[str, Any]) -> VisionConfig:
     """Our configuration from the `config.json` of a Hugging Face DINOv2.
 
     Raises:
-        CheckpointError: The MLP is a SwiGLU (the giant model).
+        CheckpointError: The MLP is a SwiGLU (the giant model), or its activation is not GELU.
     """
     if hf.get("use_swiglu_ffn"):
         raise CheckpointError(
             "DINOv2 giant uses a SwiGLU MLP, which radalign has not; use small, base or large."
+        )
+    if hf.get("hidden_act", "gelu") != "gelu":
+        raise CheckpointError(
+            f"This DINOv2 has the activation {hf['hidden_act']}; radalign has GELU only; use one with that."
         )
     width = hf.get("hidden_size", 768)
     blocks = TransformerConfig(

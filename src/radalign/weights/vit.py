@@ -66,7 +66,15 @@ TIMM = NameMap(
 
 
 def config(hf: Mapping[str, Any]) -> VisionConfig:
-    """Our configuration from the `config.json` of a Hugging Face ViT."""
+    """Our configuration from the `config.json` of a Hugging Face ViT.
+
+    Raises:
+        CheckpointError: The activation is not GELU.
+    """
+    if hf.get("hidden_act", "gelu") != "gelu":
+        raise CheckpointError(
+            f"This ViT has the activation {hf['hidden_act']}; radalign has GELU only; use one with that."
+        )
     blocks = TransformerConfig(
         width=hf.get("hidden_size", 768),
         depth=hf.get("num_hidden_layers", 12),

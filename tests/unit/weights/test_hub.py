@@ -98,6 +98,13 @@ def test_another_architecture_is_named(tmp_path, load):
         load(str(tmp_path))
 
 
+@pytest.mark.parametrize("family", ["vit", "dinov2"])
+def test_an_activation_that_would_be_ignored_is_refused(tmp_path, family):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": family, "hidden_act": "relu"}))
+    with pytest.raises(CheckpointError, match=r"has the activation relu; radalign has GELU only"):
+        hub.load_vision(str(tmp_path))
+
+
 def test_weights_of_another_architecture_list_what_is_missing(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "dinov2", "hidden_size": 24}))
     save_file({"layer1.0.conv1.weight": torch.ones(2, 2)}, tmp_path / "model.safetensors")
