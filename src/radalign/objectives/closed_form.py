@@ -70,7 +70,7 @@ def canonical_maps(
         power: Exponent of the correlation in the scaling; 0 is plain canonical correlation.
 
     Raises:
-        ValueError: If `width` is more than either side has.
+        ValueError: If `width` is more than either side has, or there are fewer than two studies.
 
     References:
         Vinod 1976, "Canonical ridge and econometrics of joint production", J. Econometrics 4(2).
@@ -79,6 +79,11 @@ def canonical_maps(
         raise ValueError(
             f"The joint space has {width} dimensions, but the features have {x.shape[1]} and {y.shape[1]}; "
             "choose a smaller `model.embedding_width`."
+        )
+    if len(x) < 2:
+        raise ValueError(
+            f"Canonical correlation needs 2 training studies with a view and a report, and there is {len(x)} "
+            "(for cross-fitting: outside one of the folds); give more studies or set `model.warm_start=none`."
         )
     x, y = x.double(), y.double()
     sx, sy, sxy = x.T @ x / len(x), y.T @ y / len(x), x.T @ y / len(x)

@@ -104,3 +104,11 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_part(cached, monkeypatch):
     with pytest.raises(FeatureCacheError, match=r"kept in .*kept \(No space .*free some space"):
         cached_features(system, manifest)
     assert not list(system.feature_cache.iterdir())
+
+
+@pytest.mark.parametrize(("studies", "folds"), [(1, 0), (1, 2), (2, 2)])
+def test_too_few_studies_for_a_warm_start_are_a_sentence(manifest, studies, folds):
+    system = create("clinvla", [*TINY, "model.warm_start=cca", f"model.warm_folds={folds}"])
+    few = Manifest(manifest.studies[:studies], manifest.root)
+    with pytest.raises(ValueError, match=r"needs 2 training studies .* there is [01] .*warm_start=none"):
+        system.warm_start(few)
