@@ -26,6 +26,7 @@ from radalign.data.settings import DataSettings
 from radalign.study import Manifest, Study
 from radalign.systems.asked import list_of_studies, list_of_texts, need_batch_size
 from radalign.systems.contradictions import need_objective
+from radalign.systems.devices import need_device
 from radalign.systems.recipe import Recipe, RecipeError, explain, load_recipe
 from radalign.weights.hub import load_text, load_vision
 
@@ -379,7 +380,9 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> System:
 
     Raises:
         SystemFolderError: If a file is missing or damaged, or a backbone is not the one it was trained on.
+        DeviceError: If the device is not there.
     """
     from radalign.systems.folder import read_system
 
-    return read_system(folder).to(device)
+    where = need_device(device)
+    return read_system(folder).to(where)

@@ -12,6 +12,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from radalign.data.settings import TrainSettings
+from radalign.systems.devices import DeviceError, need_device
 from radalign.train.folder import TRACKS
 from radalign.train.precision import choose_precision
 
@@ -25,14 +26,17 @@ class Processes:
 
     Args:
         settings: Precision and tracker.
-        device: `auto`, or `cpu` to leave accelerators alone.
+        device: `auto`, `cpu` to leave accelerators alone, or the accelerator that must be there.
         folder: The run's folder, where a tracker writes.
 
     Raises:
         TrackerError: If TensorBoard is wanted but not installed.
+        DeviceError: If the device is not there, or is not the one that Accelerate takes.
     """
 
     def __init__(self, settings: TrainSettings, device: str, folder: Path) -> None:
+        if device != "auto":
+            need_device(device)
         tracks = settings.track != "none"
         if tracks and find_spec("tensorboard") is None:
             raise TrackerError("train.track=tensorboard needs TensorBoard; install radalign[track].")
@@ -43,6 +47,10 @@ class Processes:
             log_with="tensorboard" if tracks else None,
             project_dir=str(folder) if tracks else None,
         )
+        if device not in ("auto", self.device.type, str(self.device)):
+            raise DeviceError(
+                f"Training would run on {self.device}, not {device}; choose --device auto or cpu."
+            )
         self.precision = choose_precision(settings.precision, self.device)
         self._tracks = tracks and self.is_main
 
