@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from radalign.train.checkpoint import Place
-from radalign.train.record import Line, read_log
+from radalign.train.record import Line, read_log, writing
 from radalign.train.result import RunResult
 
 SHOWN = (
@@ -46,8 +46,11 @@ def model_card(system: Any, place: Place, select: str) -> str:
 def write_card(result: RunResult) -> None:
     """Write `README.md` and `curves.png` into the run's folder, from its log and its result."""
     log = read_log(result.folder / "log.jsonl")
-    has_curves = draw_curves(log, result.folder / "curves.png", result.select)
-    (result.folder / "README.md").write_text(card_text(result, log, has_curves), encoding="utf-8")
+    curves, card = result.folder / "curves.png", result.folder / "README.md"
+    with writing(curves):
+        has_curves = draw_curves(log, curves, result.select)
+    with writing(card):
+        card.write_text(card_text(result, log, has_curves), encoding="utf-8")
 
 
 def card_text(result: RunResult, log: Sequence[Line], has_curves: bool) -> str:

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 Line = dict[str, Any]
+
+
+class RecordError(ValueError):
+    """A file about a run cannot be written; the message says which, and what to do."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell of a full disk or a read-only folder by the file's name: the system's own words may lack it."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordError(
+            f"{path} cannot be written ({error.strerror or error}); free some space or make its folder "
+            "writable, then run again (training goes on with --resume)."
+        ) from error
 
 
 class RunLog:
@@ -20,15 +37,23 @@ class RunLog:
     """
 
     def __init__(self, path: Path, length_bytes: int = 0) -> None:
-        self._file = path.open("r+b" if length_bytes else "w+b")
-        self._file.truncate(length_bytes)
-        self._file.seek(length_bytes)
+        self._path = path
+        with writing(path):
+            # No buffer: after a failed write, closing would try again and hide the first error.
+            self._file = path.open("r+b" if length_bytes else "w+b", buffering=0)
+            self._file.truncate(length_bytes)
+            self._file.seek(length_bytes)
 
     def write(self, kind: str, **values: Any) -> None:
-        """Add a line; it is handed to the system at once, so that a kill loses nothing."""
-        row = json.dumps({"kind": kind, **values}, default=str)
-        self._file.write(row.encode() + b"\n")
-        self._file.flush()
+        """Add a line; it is handed to the system at once, so that a kill loses nothing.
+
+        Raises:
+            RecordError: If the disk is full or cannot be written.
+        """
+        row = json.dumps({"kind": kind, **values}, default=str).encode() + b"\n"
+        with writing(self._path):
+            while row:
+                row = row[self._file.write(row) :]
 
     @property
     def length_bytes(self) -> int:
@@ -51,10 +76,18 @@ def read_log(path: str | Path) -> list[Line]:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file in one step; numbers that JSON does not know become null."""
+    """Write a JSON file in one step; numbers that JSON does not know become null.
+
+    Raises:
+        RecordError: If the disk is full or cannot be written; an earlier file stays as it was.
+    """
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(_finite(value), indent=1, default=str) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with writing(path):
+        try:
+            partial.write_text(json.dumps(_finite(value), indent=1, default=str) + "\n", encoding="utf-8")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _finite(value: Any) -> Any:
