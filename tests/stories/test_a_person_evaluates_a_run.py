@@ -118,7 +118,7 @@ def test_zero_shot_as_json_with_thresholds_from_the_validation_split(run, tmp_pa
         (("--task", "grading"), "no task 'grading'"),
         (("--split", "train"), "it has test, validate"),
         (("--task", "zero-shot", "--prompts", "nothing"), "no prompt set 'nothing'"),
-        (("--task", "zero-shot", "--prompts", "gloria-classes"), "holds classes, not findings"),
+        (("--task", "zero-shot", "--prompts", "gloria-classes"), "holds no findings; choose a set"),
         (("--baseline", "nowhere"), "no trained system in nowhere"),
     ],
 )
