@@ -31,6 +31,7 @@ def run(tmp_path_factory):
     from radalign.systems.base import create
 
     folder = tmp_path_factory.mktemp("run")
+    torch.manual_seed(0)  # or the numbers below tie in one run of many
     system = create(
         "clinvla",
         [
@@ -230,7 +231,9 @@ def test_retrieval_by_patches_and_words(run, tmp_path):
     )
     results = {s: json.loads(radalign(*words, "--similarity", s).stdout) for s in ("global", "local", "both")}
     assert {r["settings"]["similarity"] for r in results.values()} == {"global", "local", "both"}
-    ranks = {s: r["measures"][3]["value"] for s, r in results.items()}
-    assert len(set(ranks.values())) == 3
+    numbers = {s: [m["value"] for m in r["measures"]] for s, r in results.items()}
+    assert (
+        len({str(values) for values in numbers.values()}) == 3
+    )  # a few studies may tie in one number, not in all
     with pytest.raises(ValueError, match="no similarity 'cosine'"):
         radalign(*words, "--similarity", "cosine")
