@@ -17,6 +17,19 @@ class WriteRefused(OSError):
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell of a refused write by the file's name: the system's own words may lack it.
+
+    Raises:
+        WriteRefused: If the operating system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise WriteRefused(_sentence(path, error)) from error
+
+
+@contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A temporary path beside a file's own to write to; it takes the file's place when all is written.
 
@@ -29,13 +42,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())  # a full disk may only say so here
-        partial.replace(path)
-    except OSError as error:
-        raise WriteRefused(_sentence(path, error)) from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())  # a full disk may only say so here
+            partial.replace(path)
     finally:
         # On a read-only disk there is nothing to remove, and that must not hide the reason.
         with suppress(OSError):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.pixels import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian
 
 from radalign.deidentify.errors import RetryableError, is_of_a_file
 from radalign.images.burned_in import Reader, clean
-from radalign.images.codecs import decoders, leads_somewhere
+from radalign.images.codecs import decoded, decoders, leads_somewhere
 
 
 @dataclass(frozen=True)
@@ -86,11 +84,7 @@ def _by_the_first_that_can(dataset: Dataset) -> np.ndarray:
         return np.asarray(dataset.pixel_array)
     if not leads_somewhere(dataset, syntax):
         raise ValueError("the JP2 boxes around the pixels lead nowhere")
-    names = decoders(syntax) or ("",)
-    for name in names[:-1]:
-        with suppress(Exception):  # the next one is asked, and the last one complains
-            return np.asarray(pixel_array(dataset, decoding_plugin=name))
-    return np.asarray(pixel_array(dataset, decoding_plugin=names[-1]))
+    return decoded(dataset, decoders(syntax) or ("",))
 
 
 def _write(dataset: Dataset, pixels: np.ndarray) -> None:

@@ -23,6 +23,7 @@ from radalign.data.read_slots import has_view
 from radalign.data.settings import DataSettings
 from radalign.evaluate.embeddings import EvaluationError, Progress
 from radalign.evaluate.few_shot import SEEDS, SHOTS
+from radalign.files import whole_file
 from radalign.study import Manifest, Study
 
 FEW_SHOT, BASE_TO_NOVEL = "few-shot", "base-to-novel"
@@ -173,12 +174,11 @@ def _tested(
     recipe = made["recipe"]
     if not path.is_file():
         found = decide_on_test(place, manifest, table.protocol, progress)
-        partial = path.with_suffix(".partial")
-        partial.write_text(
-            json.dumps({part: [rows.tolist() for rows in pair] for part, pair in found.items()}),
-            encoding="utf-8",
-        )
-        partial.replace(path)
+        with whole_file(path) as partial:
+            partial.write_text(
+                json.dumps({part: [rows.tolist() for rows in pair] for part, pair in found.items()}),
+                encoding="utf-8",
+            )
     stored = json.loads(path.read_text(encoding="utf-8"))
     right = {part: np.array(rows, np.float64) for part, (rows, _) in stored.items()}
     truth = {part: np.array(rows, np.int64) for part, (_, rows) in stored.items()}

@@ -103,7 +103,6 @@ def write_result(result: Result, folder: str | Path) -> dict[str, Path]:
 def _systems(plan: Plan) -> dict[str, Any]:
     from radalign.systems.base import load
 
-    _need_usable(plan.device)
     ends = distinguishing_ends([plan.run, *plan.baselines])
     first = load(plan.run, plan.device)
     systems: dict[str, Any] = {first.recipe.name: first}
@@ -140,14 +139,3 @@ def distinguishing_ends(paths: Sequence[str]) -> list[str]:
         return "/".join(own)
 
     return [end(own, parts[:i] + parts[i + 1 :]) for i, own in enumerate(parts)]
-
-
-def _need_usable(device: str) -> None:
-    import torch
-
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch says of unknown devices
-        raise EvaluationError(
-            f"The device {device!r} cannot be used here; choose cpu, or cuda where there is one."
-        ) from error

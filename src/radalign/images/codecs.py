@@ -15,7 +15,7 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,15 +65,19 @@ def first_frame(path: Path, header: Dataset, syntax: UID) -> np.ndarray:
         raise ImageError(f"{path} is corrupt ({syntax.name}: {what}); fetch it again.") from error
 
 
-def _by_pydicom(header: Dataset, decoders: tuple[str, ...] = ("",)) -> np.ndarray:
-    """The first frame by the first decoder that reads it; the last one's complaint if none does."""
+def _by_pydicom(header: Dataset, names: tuple[str, ...] = ("",)) -> np.ndarray:
+    """The first frame by the first decoder that reads it."""
+    return decoded(header, names, index=0, view_only=True, correct_unused_bits=not has_words(header))
+
+
+def decoded(header: Dataset, names: tuple[str, ...], **options: Any) -> np.ndarray:
+    """Pixels by the first of the named decoders that reads them; if none does, the last one's complaint."""
     from pydicom.pixels import pixel_array
 
-    options = {"index": 0, "view_only": True, "correct_unused_bits": not has_words(header)}
-    for decoder in decoders[:-1]:
+    for name in names[:-1]:
         with suppress(Exception):  # the next one is asked, and the last one complains
-            return np.asarray(pixel_array(header, decoding_plugin=decoder, **options))
-    return np.asarray(pixel_array(header, decoding_plugin=decoders[-1], **options))
+            return np.asarray(pixel_array(header, decoding_plugin=name, **options))
+    return np.asarray(pixel_array(header, decoding_plugin=names[-1], **options))
 
 
 def leads_somewhere(header: Dataset, syntax: UID) -> bool:

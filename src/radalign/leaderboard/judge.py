@@ -27,6 +27,7 @@ from radalign.evaluate.protocols.protocol import Options
 from radalign.evaluate.provenance import Stopwatch, provenance
 from radalign.evaluate.results import Gap, Measure, Result
 from radalign.evaluate.tasks import TASKS, chosen_split
+from radalign.files import whole_file
 from radalign.leaderboard.latency import latency, study_flops
 from radalign.leaderboard.plan import ALL, Judging, LeaderboardError, TestSet, need_tasks
 from radalign.leaderboard.remember import Remembering
@@ -239,7 +240,5 @@ def _precision(system: Any, judging: Judging) -> Callable[[], AbstractContextMan
 
 
 def _write_arrays(path: Path, **arrays: Any) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with whole_file(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    partial.replace(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from radalign.data.provenance import provenance
+from radalign.files import whole_file
 from radalign.leaderboard import sections
 from radalign.leaderboard.blocks import Block, Section, to_markdown
 from radalign.leaderboard.cells import Cell
@@ -162,7 +163,5 @@ def _nothing(cells: Sequence[Cell], left_out: Mapping[str, str]) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")

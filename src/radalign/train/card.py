@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from radalign.files import writing
 from radalign.train.checkpoint import Place
-from radalign.train.record import Line, read_log, writing
+from radalign.train.record import Line, read_log
 from radalign.train.result import RunResult
 
 SHOWN = (

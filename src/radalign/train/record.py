@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from radalign.files import whole_file, writing
+
 Line = dict[str, Any]
-
-
-class RecordError(ValueError):
-    """A file about a run cannot be written; the message says which, and what to do."""
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Tell of a full disk or a read-only folder by the file's name: the system's own words may lack it."""
-    try:
-        yield
-    except OSError as error:
-        raise RecordError(
-            f"{path} cannot be written ({error.strerror or error}); free some space or make its folder "
-            "writable, then run again (training goes on with --resume)."
-        ) from error
 
 
 class RunLog:
@@ -48,7 +33,7 @@ class RunLog:
         """Add a line; it is handed to the system at once, so that a kill loses nothing.
 
         Raises:
-            RecordError: If the disk is full or cannot be written.
+            WriteRefused: If the disk is full or cannot be written.
         """
         row = json.dumps({"kind": kind, **values}, default=str).encode() + b"\n"
         with writing(self._path):
@@ -79,15 +64,10 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file in one step; numbers that JSON does not know become null.
 
     Raises:
-        RecordError: If the disk is full or cannot be written; an earlier file stays as it was.
+        WriteRefused: If the disk is full or cannot be written; an earlier file stays as it was.
     """
-    partial = path.with_name(path.name + ".partial")
-    with writing(path):
-        try:
-            partial.write_text(json.dumps(_finite(value), indent=1, default=str) + "\n", encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(_finite(value), indent=1, default=str) + "\n", encoding="utf-8")
 
 
 def _finite(value: Any) -> Any:

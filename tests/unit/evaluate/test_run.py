@@ -16,6 +16,7 @@ from radalign.evaluate.run import _signed, _systems, distinguishing_ends, evalua
 from radalign.evaluate.space import evaluate_space
 from radalign.evaluate.tasks import TASKS
 from radalign.study import Manifest, Study
+from radalign.systems.devices import DeviceError
 
 
 def plan(run, *baselines, **rest):
@@ -42,7 +43,7 @@ def test_a_system_that_is_named_twice_is_refused(tmp_path):
 
 
 def test_a_device_that_does_not_exist_is_one_sentence(tmp_path):
-    with pytest.raises(EvaluationError, match="The device 'tpu9' cannot be used"):
+    with pytest.raises(DeviceError, match="The device tpu9 cannot be used"):
         evaluate_run(Plan(run="runs/a", data=tmp_path, task="rsna", device="tpu9"))
 
 
