@@ -15,6 +15,10 @@ def leaderboard(
     page_only: Annotated[
         bool, typer.Option("--page-only", help="Train nothing; make the page from the cells that there are.")
     ] = False,
+    arm: Annotated[
+        list[str] | None, typer.Option(help="Run only this arm now; repeatable. The page shows all.")
+    ] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Run only this seed now; repeatable.")] = None,
     gallery: Annotated[
         bool | None,
         typer.Option(
@@ -32,6 +36,8 @@ def leaderboard(
     """Train and judge every arm of a plan with every seed; cells that are finished are kept.
 
     Example:  radalign leaderboard simulated --data demo/phantom/manifest.parquet --out board
+
+    A part of a plan:  radalign leaderboard openi --data openi.parquet --arm ClinVLA --arm ALTA --seed 0
     """
     from radalign.leaderboard.board import BoardOptions, make_board
     from radalign.leaderboard.plan import LeaderboardError, load_plan, plan_names
@@ -44,7 +50,9 @@ def leaderboard(
         raise LeaderboardError(
             "Name a plan and its data: `radalign leaderboard simulated --data manifest.parquet`."
         )
-    options = BoardOptions(page_only, gallery, as_json, True, cache, heat)
+    options = BoardOptions(
+        page_only, gallery, as_json, True, cache, heat, arms=tuple(arm or ()), seeds=tuple(seed or ())
+    )
     files = make_board(
         load_plan(plan), data, out, options, say=None if as_json else lambda line: typer.echo(line, err=True)
     )

@@ -34,6 +34,8 @@ class BoardOptions:
         isolate: Each cell in a process of its own.
         cache: Folder of decoded images; None takes `pixels` beside the manifest.
         heat: Also heat maps of words, in a gallery.
+        arms: Only these run now; empty = all. The page shows every cell that has a result.
+        seeds: Only these run now; empty = all.
     """
 
     page_only: bool = False
@@ -42,6 +44,8 @@ class BoardOptions:
     isolate: bool = True
     cache: Path | None = None
     heat: bool = True
+    arms: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
 
 
 def make_board(
@@ -78,6 +82,7 @@ def make_board(
 
 
 def _run_missing(cells: Sequence[Cell], options: BoardOptions, say: Say) -> None:
+    cells = _asked_for(cells, options)
     states = {cell.folder: _checked_state(cell) for cell in cells}
     for number, cell in enumerate(cells, 1):
         place = f"Cell {number} of {len(cells)}: {cell.label}"
@@ -91,6 +96,28 @@ def _run_missing(cells: Sequence[Cell], options: BoardOptions, say: Say) -> None
             raise KeyboardInterrupt
         if code:
             say(f"{place}: failed. {cell.failure()}")
+
+
+def _asked_for(cells: Sequence[Cell], options: BoardOptions) -> list[Cell]:
+    """The cells of the arms and seeds that were named; a name that no cell has is an error."""
+    for kind, wanted, known in (
+        ("arm", options.arms, {cell.arm.name for cell in cells}),
+        ("seed", options.seeds, {cell.seed for cell in cells}),
+    ):
+        unknown = [str(name) for name in wanted if name not in known]
+        if unknown:
+            raise LeaderboardError(
+                f"The plan has no {kind} {', '.join(unknown)}; it has {', '.join(map(str, sorted(known)))}."
+            )
+    found = [
+        cell
+        for cell in cells
+        if (not options.arms or cell.arm.name in options.arms)
+        and (not options.seeds or cell.seed in options.seeds)
+    ]
+    if not found:
+        raise LeaderboardError("No arm that was named has a seed that was named; name other seeds.")
+    return found
 
 
 _VERBS = {"new": "training", "begun": "going on with its training", "trained": "judging"}

@@ -1,4 +1,4 @@
-"""Every arm of the packaged ablations trains exactly what its objectives reach, so that its counts are true."""
+"""Every arm of the packaged ablations and of the board from the closed form trains exactly what its objectives reach, so that its counts are true."""
 
 from __future__ import annotations
 
@@ -12,13 +12,24 @@ from radalign.leaderboard.plan import Arm, load_plan
 from radalign.systems.base import create
 from tests.unit.systems.conftest import REPORTS, TINY
 
-PLANS = ["ablations-clinvla", "ablations-clinvla-small", "ablations-nearl", "ablations-nearl-small"]
-ARMS = {f"{plan}: {arm.name}": arm for plan in PLANS for arm in load_plan(plan).arm if arm.recipe != "cca"}
+PLANS = [
+    "ablations-clinvla",
+    "ablations-clinvla-small",
+    "ablations-nearl",
+    "ablations-nearl-small",
+    "openi-warm",
+]
+ARMS = {
+    f"{plan}: {arm.name}": arm
+    for plan in PLANS
+    for arm in load_plan(plan).arm
+    if arm.recipe not in ("cca", "ridge")
+}
 
 
 def tiny_system(arm: Arm):
-    nearl = arm.recipe.startswith("nearl")
-    settings = [s for s in TINY if not (nearl and "adapter_hidden" in s)]
+    settings = [s for s in TINY if arm.recipe.startswith("clinvla") or "adapter_hidden" not in s]
+    settings += ["model.decoder_heads=2"] if arm.recipe == "alta" else []
     return create(arm.recipe, [*settings, *arm.settings])
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 
@@ -225,8 +226,34 @@ def test_judged_otherwise_a_cell_is_judged_again_and_not_trained(board, tmp_path
     assert Drawn.read(out / "cells" / "closed-form-0").samples["zero-shot", "mean AUC", ""].shape == (50,)
 
 
+def test_a_part_of_a_plan_runs_alone_and_the_page_says_what_is_missing(board, tmp_path):
+    out, said = tmp_path / "board", []
+    part = replace(QUIET, arms=("closed form", "heads"), seeds=(0,))
+    files = make_board(load_plan(board.plan), board.data, out, part, said.append)
+    assert said == [
+        "Cell 1 of 2: heads, seed 0: training ...",
+        "Cell 2 of 2: closed form, seed 0: training ...",
+    ]
+    assert sorted(path.name for path in (out / "cells").iterdir()) == ["closed-form-0", "heads-0"]
+    missing = files["table.md"].read_text().split("## Cells without a result")[1].split("## ")[0]
+    assert "with seeds 0, 1: adapters <d>; with seed 0: frontal only, broken; with seed 1: heads." in missing
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [
+        ({"arms": ("haeds",)}, "The plan has no arm haeds; it has adapters <d>, broken"),
+        ({"seeds": (0, 7)}, "The plan has no seed 7; it has 0, 1"),
+        ({"arms": ("closed form",), "seeds": (1,)}, "No arm that was named has a seed that was named"),
+    ],
+)
+def test_a_part_that_the_plan_does_not_have_is_refused(board, tmp_path, part, sentence):
+    with pytest.raises(LeaderboardError, match=sentence):
+        make_board(load_plan(board.plan), board.data, tmp_path / "board", replace(QUIET, **part))
+    assert not (tmp_path / "board" / "cells").exists()
+
+
 def test_images_are_shown_only_when_asked_for(board, tmp_path):
-    from dataclasses import replace
     from shutil import copytree
 
     out = tmp_path / "board"
