@@ -37,7 +37,8 @@ def parse_date(day: str, time: str = "") -> str:
 
     Args:
         day: ISO, `YYYYMMDD`, `YYYY/MM/DD`, with or without a time after a blank or a `T`.
-        time: A separate time, DICOM `HHMMSS[.ffffff]` (leading zeros may be lost) or `HH:MM[:SS]`; may be "".
+        time: A separate time, DICOM `HHMMSS[.ffffff]` or `HH:MM[:SS]`; may be "". In tables the leading zeros
+            of `HHMMSS` are often lost; `0915` still has its zero, so it is hours and minutes.
 
     Raises:
         ValueError: If the date cannot be read.
@@ -57,6 +58,19 @@ def parse_date(day: str, time: str = "") -> str:
     return f"{iso}T{_clock(clock)}" if clock else iso
 
 
+def full_clock(text: str) -> str:
+    """A DICOM time with the minutes and seconds that its writer left out; no zero is ever lost there.
+
+    References:
+        DICOM PS3.5 6.2 (TM: HH, HHMM, HHMMSS or HHMMSS.FFFFFF).
+
+    >>> full_clock("1230"), full_clock("09"), full_clock("091503.25"), full_clock("")
+    ('123000', '090000', '091503.25', '')
+    """
+    text = text.strip()
+    return text.ljust(6, "0") if text.isdigit() and len(text) in (2, 4) else text
+
+
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(re.sub(r"[/.]", "-", text))
@@ -66,7 +80,8 @@ def _day(text: str) -> date:
 
 def _clock(text: str) -> str:
     whole = text.partition(".")[0]
-    digits = whole.replace(":", "") if ":" in whole else whole.zfill(6)
+    short = len(whole) in (2, 4) and whole.startswith("0")
+    digits = whole.replace(":", "") if ":" in whole or short else whole.zfill(6)
     digits = digits.ljust(6, "0")
     if not re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d", digits):
         raise ValueError(f"The time {text!r} is not hours, minutes, seconds; write it as 09:15:03.")

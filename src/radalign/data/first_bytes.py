@@ -49,6 +49,19 @@ def fault_of_file(root: Path, path: str) -> tuple[str, str] | None:
     return UNREADABLE, f"{path} is neither DICOM nor a raster image; fetch the file again."
 
 
+def starts_as_dicom(path: Path) -> bool:
+    """Whether a file is there and begins as DICOM does.
+
+    >>> starts_as_dicom(Path("nowhere"))
+    False
+    """
+    try:
+        with path.open("rb") as file:
+            return is_dicom(file.read(_HEAD_BYTES))
+    except OSError:
+        return False
+
+
 def _is_rare_kind(path: Path) -> bool:
     """Whether Pillow knows the kind of a file that is no PNG, JPEG or DICOM; only the header is read."""
     from PIL import Image, UnidentifiedImageError

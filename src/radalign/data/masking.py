@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from radalign.data.first_bytes import starts_as_dicom
 from radalign.images.burned_in import Reader, clean
 from radalign.images.errors import ImageError
 from radalign.images.read import read_image
@@ -135,7 +136,12 @@ def _write(image: np.ndarray, file: Path) -> None:
 
 def _placed(view: View, done: dict[str, Masked], out: Path, root: Path) -> View:
     name = done[view.path].file
-    return replace(view, path=os.path.relpath(out.resolve() / name, root.resolve())) if name else view
+    if not name:
+        return view
+    if starts_as_dicom(root / view.path):
+        # The copy is upright with square pixels; the size in the header would squash it.
+        view = replace(view, original_width_px=0, original_height_px=0)
+    return replace(view, path=os.path.relpath(out.resolve() / name, root.resolve()))
 
 
 def _read_record(path: Path, settings: dict[str, Any]) -> dict[str, Masked]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 
 from radalign.study import Study
 
 Order = Callable[[Study], float | None]
+_Moment = tuple[float, bool, int]  # when, whether its time of day is known, the study's place
+_DAY_CHARACTERS = len("2026-01-31")
 
 
 def study_time_days(study: Study) -> float | None:
@@ -24,8 +29,9 @@ def link_priors(
 ) -> list[Study]:
     """Fill `prior_study_id` with the same patient's latest strictly earlier study.
 
-    Studies at the same time are not each other's prior. Dates and offsets are never compared with each other:
-    of a patient whose studies are dated only in part, the dated ones are linked among themselves.
+    Studies at the same time are not each other's prior, nor are studies of one day where the time of one is
+    not known. Dates and offsets are never compared with each other: of a patient whose studies are dated only
+    in part, the dated ones are linked among themselves.
 
     Args:
         studies: Any order; returned in the same order.
@@ -37,11 +43,12 @@ def link_priors(
     ['a', '']
     """
     studies = list(studies)
-    timeline: dict[tuple[str, bool], list[tuple[float, int]]] = defaultdict(list)
+    timeline: dict[tuple[str, bool], list[_Moment]] = defaultdict(list)
     for index, study in enumerate(studies):
         moment = order(study)
         if moment is not None:
-            timeline[study.patient_id, bool(study.date)].append((moment, index))
+            timed = len(study.date) != _DAY_CHARACTERS
+            timeline[study.patient_id, bool(study.date)].append((moment, timed, index))
     linked = [replace(s, prior_study_id="") if s.prior_study_id else s for s in studies]
     for moments in timeline.values():
         for index, prior in _priors(sorted(moments), studies, frontal_only):
@@ -49,22 +56,25 @@ def link_priors(
     return linked
 
 
-def _priors(
-    moments: list[tuple[float, int]], studies: list[Study], frontal_only: bool
-) -> Iterable[tuple[int, int]]:
-    """Pairs (study, prior) of one patient, walking through time."""
+def _priors(moments: list[_Moment], studies: list[Study], frontal_only: bool) -> Iterable[tuple[int, int]]:
+    """Pairs (study, prior) of one patient, walking through time.
+
+    A study without a time of day stands at its midnight. It is a prior of what follows on later days, but of
+    nothing on its own day.
+    """
     latest: int | None = None
-    start = 0
-    while start < len(moments):
-        end = start
-        while end < len(moments) and moments[end][0] == moments[start][0]:
-            end += 1
-        together = [index for _, index in moments[start:end]]
-        if latest is not None:
-            yield from ((index, latest) for index in together)
-        usable = [index for index in together if not frontal_only or _may_be_prior(studies[index])]
-        latest = usable[-1] if usable else latest
-        start = end
+    sure: int | None = None
+    today = -math.inf
+    for moment, group in groupby(moments, key=itemgetter(0)):
+        together = [(timed, index) for _, timed, index in group]
+        if math.floor(moment) != today:
+            sure, today = latest, math.floor(moment)
+        if sure is not None:
+            yield from ((index, sure) for _, index in together)
+        for timed, index in together:
+            if not frontal_only or _may_be_prior(studies[index]):
+                latest = index
+                sure = index if timed else sure
 
 
 def _may_be_prior(study: Study) -> bool:

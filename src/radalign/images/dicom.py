@@ -33,11 +33,13 @@ class Frame:
         stored: [H, W], integers, or float where they are grey already; it may be read-only.
         greys: Maps any rows of it to float32, 0..1, bright = dense.
         aspect: Height of a pixel over its width.
+        written: (width, height) as a DICOM header states them, before anything is cut or turned.
     """
 
     stored: np.ndarray
     greys: Callable[[np.ndarray], np.ndarray]
     aspect: float = 1.0
+    written: tuple[int, int] = (0, 0)
 
 
 def read_frame(
@@ -67,7 +69,7 @@ def read_frame(
     if not isinstance(window, str) and header.get("Modality") not in HOUNSFIELD_MODALITIES:
         what = f"{path}: a window in modality units was forced on {header.get('Modality')}."
         warnings.warn(what, stacklevel=3)
-    return Frame(stored, frame.greys, aspect)
+    return Frame(stored, frame.greys, aspect, (int(header.Columns), int(header.Rows)))
 
 
 def read_header(path: Path, pixels: bool = False) -> Dataset:

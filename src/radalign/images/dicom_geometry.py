@@ -27,13 +27,22 @@ def pixel_aspect(header: Dataset) -> float:
     2.0
     """
     for keyword in _SHAPES_OF_A_PIXEL:
-        value = header.get(keyword)
-        if not (isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2):
-            continue
-        if float(value[0]) > 0 and float(value[1]) > 0:
-            ratio = float(value[0]) / float(value[1])
+        height, width = _pair(header, keyword)
+        if height > 0 and width > 0:
+            ratio = height / width
             return ratio if 0.1 <= ratio <= 10 else 1.0
     return 1.0
+
+
+def _pair(header: Dataset, keyword: str) -> tuple[float, float]:
+    """Two numbers of an element; zeros where it has not two, or none that is a number, such as `0,143`."""
+    try:
+        value = header.get(keyword)
+        several = isinstance(value, Sequence) and not isinstance(value, str)
+        numbers = [float(number) for number in value] if several else []
+    except (ValueError, TypeError):
+        return 0.0, 0.0
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else (0.0, 0.0)
 
 
 _SHAPES_OF_A_PIXEL = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")

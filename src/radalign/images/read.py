@@ -82,7 +82,8 @@ def read_square(
         path: The file.
         size_px: Side of the square.
         mode: See `radalign.images.geometry.fit_square`.
-        original: See `radalign.images.geometry.fit_square`.
+        original: See `radalign.images.geometry.fit_square`. Where it is the very size that a DICOM header
+            states, nothing was squashed, and the header's shape of a pixel and orientation count.
         window: See `read_image`.
         force_window: See `read_image`.
         crop_collimation: See `read_image`.
@@ -97,7 +98,8 @@ def read_square(
         ImageError: As `read_image`.
     """
     frame = _open(Path(path), window, force_window, crop_collimation, max_pixels)
-    height, width = inner_size(upright_size(frame), resize_px or size_px, mode, original)
+    squashed = None if original == frame.written else original
+    height, width = inner_size(upright_size(frame), resize_px or size_px, mode, squashed)
     if resample == "bicubic":
         return centre(resize_bicubic(frame.greys(frame.stored), height, width), size_px)
     if height > frame.stored.shape[0] or width > frame.stored.shape[1]:

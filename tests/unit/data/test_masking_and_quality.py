@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from typer.testing import CliRunner
 from radalign.cli.data import app
 from radalign.data.importing import ImportSettings, import_source
 from radalign.data.masking import RECORD, mask_images
+from radalign.data.read_slots import read_square
+from radalign.data.settings import DataSettings
 from radalign.data.sources.source import SourceError
 from radalign.images.read import read_image
 from radalign.study import Manifest
@@ -116,3 +119,23 @@ def test_check_shows_a_sheet_and_counts(manifest: Path) -> None:
     text = RUN.invoke(app, ["check", str(manifest), "--ocr", "off"]).output
     assert "     1   overexposed" in text
     assert RUN.invoke(app, ["check", str(manifest), "--shown", "0"]).exit_code != 0
+
+
+def test_a_masked_copy_of_dicom_keeps_its_shape(tmp_path: Path, dicom: Callable[..., str]) -> None:
+    noise = np.random.default_rng(0).normal(2000, 40, (128, 256)).astype(np.uint16)
+    noise[COMB] = 4095
+    size = {
+        "Rows": 128,
+        "Columns": 256,
+        "PixelData": noise.tobytes(),
+        "WindowCenter": 2048,
+        "WindowWidth": 4096,
+    }
+    dicom("scans/a.dcm", **size, PixelSpacing=["0.2", "0.1"], StudyInstanceUID="1.2", PatientID="p")
+    held, _ = import_source("dicom_folder", tmp_path / "scans")
+    masked, (done,) = mask_images(held, tmp_path / "clean")
+    view = masked["1.2"].views[0]
+    assert done.file
+    assert read_image(masked.image_path(view)).shape == (256, 256)
+    square = read_square(view, masked, DataSettings(size_px=64, geometry="pad"))
+    assert square.any(axis=1).all()  # no black bars above and below

@@ -49,6 +49,25 @@ def test_dates_decide_with_their_time_of_day() -> None:
     assert linked == {"late": "early", "early": "before", "before": ""}
 
 
+def test_a_day_without_a_time_is_not_before_a_time_of_that_day() -> None:
+    studies = [
+        Study("noon", "p", date="2026-01-02T12:00:00"),
+        Study("some time", "p", date="2026-01-02"),
+        Study("evening", "p", date="2026-01-02T18:00:00"),
+        Study("before", "p", date="2026-01-01"),
+        Study("after", "p", date="2026-01-03"),
+    ]
+    linked = {s.id: s.prior_study_id for s in link_priors(studies, frontal_only=False)}
+    assert linked["some time"] == linked["noon"] == "before"
+    assert linked["evening"] == "noon"
+    assert linked["after"] == "evening"
+
+
+def test_a_day_without_a_time_is_before_the_next_day() -> None:
+    studies = [Study("next", "p", date="2026-01-03T07:00:00"), Study("day", "p", date="2026-01-02")]
+    assert [s.prior_study_id for s in link_priors(studies, frontal_only=False)] == ["day", ""]
+
+
 def test_dates_and_offsets_are_not_compared() -> None:
     studies = [Study("dated", "p", date="2026-01-01"), Study("offset", "p", time_offset_days=10)]
     assert [s.prior_study_id for s in link_priors(studies, frontal_only=False)] == ["", ""]

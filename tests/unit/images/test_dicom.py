@@ -171,6 +171,12 @@ def test_a_spacing_counts_before_the_ratio_and_must_have_two_numbers(write_dicom
     assert read_image(write_dicom(stored, PixelSpacing="0.4")).shape == (10, 10)
 
 
+def test_a_spacing_that_is_no_number_counts_for_nothing(write_dicom: Write) -> None:
+    path = write_dicom(np.zeros((10, 10), np.uint8), PixelSpacing=["0.4", "0.2"], PixelAspectRatio=["3", "1"])
+    path.write_bytes(path.read_bytes().replace(b"0.4\\0.2", b"0,4\\0,2"))
+    assert read_image(path).shape == (30, 10)
+
+
 @pytest.mark.parametrize("kind", ["Collimator", "Shutter"])
 def test_a_polygonal_field_is_cut_to_the_box_around_it(write_dicom: Write, kind: str) -> None:
     stored = np.zeros((20, 30), np.uint8)

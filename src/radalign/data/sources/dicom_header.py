@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from radalign.data.dates import parse_date_or_day
+from radalign.data.dates import full_clock, parse_date_or_day
 from radalign.images.errors import ImageError
 from radalign.study import parse_position
 
@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 _AGE = re.compile(r"(\d{1,3})([YMWD]?)$")
 _MOST_YEARS = 120
 _YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-_LATERAL = re.compile(r"\blat(eral)?\b", re.IGNORECASE)
-_FRONTAL = re.compile(r"\b(pa|ap)\b", re.IGNORECASE)
+# A word of its own, whatever stands between: `CHEST_PA`, `Thorax pa/lat`, `W033 Chest AP`.
+_VIEW_WORD = re.compile(r"(?<![a-z])(pa|ap|lat|lateral|decub\w*)(?![a-z])", re.IGNORECASE)
+# View codes, in SNOMED CT and the older SRT: their meanings may be in any language.
+_VIEW_CODES = {
+    "399348003": "AP", "R-10206": "AP", "272479007": "PA", "R-10214": "PA", "R-40888": "PA",
+    "399033003": "FRONTAL", "R-10202": "FRONTAL", "399067008": "LATERAL", "R-102CD": "LATERAL",
+    "399173006": "LL", "R-10236": "LL", "399198007": "RL", "R-10232": "RL",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def header_facts(header: Dataset) -> Facts:
 
 
 def _facts(header: Dataset) -> Facts:
-    date, bad_date = parse_date_or_day(_text(header, "StudyDate"), _text(header, "StudyTime"))
+    date, bad_date = parse_date_or_day(_text(header, "StudyDate"), full_clock(_text(header, "StudyTime")))
     sex = _text(header, "PatientSex")
     return Facts(
         study_uid=_text(header, "StudyInstanceUID"),
@@ -108,6 +114,11 @@ def _facts(header: Dataset) -> Facts:
 def view_position(header: Dataset) -> str:
     """The view position: from its own element, else the view code, else a word in the series description.
 
+    A description of two views ("PA and lateral") stands with both of them, so it says nothing of one.
+
+    References:
+        DICOM PS3.16 CID 4010 (DX View).
+
     >>> from pydicom.dataset import Dataset
     >>> header = Dataset()
     >>> header.SeriesDescription = "CHEST LAT"
@@ -115,15 +126,22 @@ def view_position(header: Dataset) -> str:
     'LATERAL'
     """
     codes = header.get("ViewCodeSequence") or []
-    meanings = [str(code.get("CodeMeaning", "")) for code in codes]
-    for text in (_text(header, "ViewPosition"), *meanings):
+    coded = (_VIEW_CODES.get(_text(code, "CodeValue")) or _text(code, "CodeMeaning") for code in codes)
+    for text in (_text(header, "ViewPosition"), *coded):
         if position := parse_position(text):
             return position
-    words = f"{_text(header, 'SeriesDescription')} {_text(header, 'AcquisitionDeviceProcessingDescription')}"
-    if _LATERAL.search(words):
-        return "LATERAL"
-    frontal = _FRONTAL.search(words)
-    return frontal[1].upper() if frontal else ""
+    texts = (_text(header, f"{name}Description") for name in ("Series", "AcquisitionDeviceProcessing"))
+    return next(filter(None, map(_described, texts)), "")
+
+
+def _described(text: str) -> str:
+    """The one position that a description names, "" when it names none or several.
+
+    >>> [_described(text) for text in ("CHEST_PA", "Thorax lat.", "PA/LAT", "lateral decubitus")]
+    ['PA', 'LATERAL', '', '']
+    """
+    positions = {parse_position(word) for word in _VIEW_WORD.findall(text)}
+    return positions.pop() if len(positions) == 1 else ""
 
 
 def _age(text: str) -> float | None:

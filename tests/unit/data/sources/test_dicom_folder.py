@@ -6,9 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
 from radalign.data.importing import ImportSettings, import_source
+from radalign.data.read_slots import read_square
+from radalign.data.settings import DataSettings
 from radalign.data.sources.source import SourceError, SourceOptions
+from radalign.images.geometry import fit_square
+from radalign.images.read import read_image
 
 Dicom = Callable[..., str]
 ONE = {
@@ -124,3 +129,76 @@ def test_ages_as_the_standard_and_the_challenges_write_them(
 ) -> None:
     dicom("scans/a.dcm", **ONE, PatientAge=written)
     assert import_source("dicom_folder", tmp_path / "scans")[0]["1.2.1"].age_years == years
+
+
+@pytest.mark.parametrize(
+    ("written", "time"),
+    [("1230", "12:30:00"), ("09", "09:00:00"), ("0915", "09:15:00"), ("091503.25", "09:15:03")],
+)
+def test_a_time_may_leave_out_its_seconds(dicom: Dicom, tmp_path: Path, written: str, time: str) -> None:
+    dicom("scans/a.dcm", **ONE | {"StudyTime": written})
+    assert import_source("dicom_folder", tmp_path / "scans")[0]["1.2.1"].date == f"2026-01-02T{time}"
+
+
+@pytest.mark.parametrize(
+    ("words", "position"),
+    [
+        ("CHEST PA AND LAT", ""),  # both images of the study say so
+        ("Thorax pa/lat", ""),
+        ("CHEST_PA", "PA"),
+        ("W033 Chest AP", "AP"),
+        ("thorax, lateral.", "LATERAL"),
+        ("Chest lateral decubitus", ""),  # lies on the side, seen from the front
+        ("Chest LAT DECUB", ""),
+        ("Flat panel, map", ""),
+    ],
+)
+def test_a_description_names_one_view_or_none(
+    dicom: Dicom, tmp_path: Path, words: str, position: str
+) -> None:
+    dicom("scans/a.dcm", **ONE, SeriesDescription=words)
+    assert import_source("dicom_folder", tmp_path / "scans")[0]["1.2.1"].views[0].position == position
+
+
+def test_where_the_series_names_two_views_the_processing_may_name_one(dicom: Dicom, tmp_path: Path) -> None:
+    words = {"SeriesDescription": "CHEST PA AND LAT", "AcquisitionDeviceProcessingDescription": "CHEST LAT"}
+    dicom("scans/a.dcm", **ONE, **words)
+    assert import_source("dicom_folder", tmp_path / "scans")[0]["1.2.1"].views[0].position == "LATERAL"
+
+
+@pytest.mark.parametrize(
+    ("code", "position"),
+    [
+        ("R-10214", "PA"),
+        ("272479007", "PA"),
+        ("399348003", "AP"),
+        ("R-10236", "LL"),
+        ("399198007", "RL"),
+        ("1", ""),
+    ],
+)
+def test_a_view_code_counts_in_any_language(dicom: Dicom, tmp_path: Path, code: str, position: str) -> None:
+    item = Dataset()
+    item.CodeValue, item.CodeMeaning = code, "Durchleuchtungsrichtung"
+    dicom("scans/a.dcm", **ONE, ViewCodeSequence=[item])
+    assert import_source("dicom_folder", tmp_path / "scans")[0]["1.2.1"].views[0].position == position
+
+
+def test_the_size_in_a_header_does_not_undo_the_shape_of_its_pixels(dicom: Dicom, tmp_path: Path) -> None:
+    dicom(
+        "scans/a.dcm",
+        **ONE,
+        PixelSpacing=["0.2", "0.1"],
+        PatientOrientation=["F", "L"],
+        WindowCenter=6,
+        WindowWidth=12,
+    )
+    manifest, _ = import_source("dicom_folder", tmp_path / "scans")
+    settings = DataSettings(size_px=32, geometry="pad")
+    square = read_square(manifest["1.2.1"].views[0], manifest, settings)
+    whole = fit_square(read_image(tmp_path / "scans" / "a.dcm"), 32, "pad")
+    assert (square.any(axis=0).sum(), square.any(axis=1).sum()) == (
+        whole.any(axis=0).sum(),
+        whole.any(axis=1).sum(),
+    )
+    assert whole.any(axis=0).sum() == 32  # turned, 3 pixels of 0.2 mm lie beside 4 of 0.1 mm
