@@ -74,13 +74,18 @@ def study_number(study: Study) -> float:
     return float(study.id.rpartition("study")[2])
 
 
-def position(frontal_lateral: str, ap_pa: str) -> str:
+def position(frontal_lateral: str, ap_pa: str, path: str) -> str:
     """The view position from CheXpert's two columns; a frontal that is also called LL is a frontal.
 
-    >>> position("Frontal", "AP"), position("Lateral", ""), position("Frontal", "LL"), position("Frontal", "")
-    ('AP', 'LATERAL', 'FRONTAL', 'FRONTAL')
+    The table of the test labels has neither column, but the name of a file says which it is.
+
+    >>> position("Frontal", "AP", ""), position("Lateral", "", ""), position("Frontal", "LL", "")
+    ('AP', 'LATERAL', 'FRONTAL')
+    >>> position("", "", "test/patient64741/study1/view2_lateral.jpg")
+    'LATERAL'
     """
-    plane, exact = parse_position(frontal_lateral), parse_position(ap_pa)
+    named = path.rpartition("/")[2].partition(".")[0].rpartition("_")[2]
+    plane, exact = parse_position(frontal_lateral) or parse_position(named), parse_position(ap_pa)
     if plane == "FRONTAL" and exact in LATERAL_POSITIONS:
         return plane
     return exact or plane
@@ -93,7 +98,7 @@ def _image_row(row: Row, split: str, flow: ExclusionFlow) -> ImageRow | None:
         return None
     path, patient, study, _ = parts
     return ImageRow(
-        view=View(path, position(row.get("Frontal/Lateral", ""), row.get("AP/PA", ""))),
+        view=View(path, position(row.get("Frontal/Lateral", ""), row.get("AP/PA", ""), path)),
         study_id=f"{patient}/{study}",
         patient_id=patient,
         labels=row_labels(row, CHEXPERT),

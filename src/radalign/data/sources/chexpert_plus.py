@@ -33,6 +33,7 @@ _SECTIONS = {
     "indication": "section_clinical_history",
     "comparison": "section_comparison",
 }
+_ALSO = {"indication": "section_history"}  # some reports have it under the other heading
 
 
 def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[Study]:
@@ -74,7 +75,8 @@ def _image_row(
         return None
     path, patient, study, _ = parts
     stem, (prefix, suffix) = path.rpartition(".")[0], place
-    view = View(f"{prefix}{stem}{suffix}", position(row.get("frontal_lateral", ""), row.get("ap_pa", "")))
+    where = position(row.get("frontal_lateral", ""), row.get("ap_pa", ""), path)
+    view = View(f"{prefix}{stem}{suffix}", where)
     return ImageRow(
         view=view,
         study_id=f"{patient}/{study}",
@@ -91,7 +93,10 @@ def _image_row(
 
 
 def _report(row: Row) -> Report:
-    sections = {name: " ".join(row.get(column, "").split()) for name, column in _SECTIONS.items()}
+    sections = {
+        name: " ".join((row.get(column) or row.get(_ALSO.get(name, ""), "")).split())
+        for name, column in _SECTIONS.items()
+    }
     if sections["findings"] or sections["impression"]:
         return Report(**sections)
     return parse_report(row["report"])

@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radalign.data.dates import full_clock, parse_date_or_day
+from radalign.data.sources.ages import age_years
 from radalign.images.errors import ImageError
 from radalign.study import parse_position
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-# The standard wants three digits and a unit; the challenges' copies of ChestX-ray14 write `51`.
-_AGE = re.compile(r"(\d{1,3})([YMWD]?)$")
-_MOST_YEARS = 120
-_YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 # A word of its own, whatever stands between: `CHEST_PA`, `Thorax pa/lat`, `W033 Chest AP`.
 _VIEW_WORD = re.compile(r"(?<![a-z])(pa|ap|lat|lateral|decub\w*)(?![a-z])", re.IGNORECASE)
 # View codes, in SNOMED CT and the older SRT: their meanings may be in any language.
@@ -103,7 +100,7 @@ def _facts(header: Dataset) -> Facts:
         date=date,
         bad_date=bad_date,
         sex=sex if sex in ("F", "M") else "",
-        age_years=_age(_text(header, "PatientAge")),
+        age_years=age_years(_text(header, "PatientAge")),
         width_px=int(header.get("Columns") or 0),
         height_px=int(header.get("Rows") or 0),
         for_processing=_text(header, "PresentationIntentType") == "FOR PROCESSING",
@@ -142,12 +139,6 @@ def _described(text: str) -> str:
     """
     positions = {parse_position(word) for word in _VIEW_WORD.findall(text)}
     return positions.pop() if len(positions) == 1 else ""
-
-
-def _age(text: str) -> float | None:
-    match = _AGE.match(text)
-    years = int(match[1]) * _YEARS[match[2]] if match else None
-    return years if years is not None and years <= _MOST_YEARS else None
 
 
 def _text(header: Dataset, keyword: str) -> str:

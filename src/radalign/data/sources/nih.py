@@ -11,11 +11,11 @@ Time is only known as the follow-up number.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from radalign.data.exclusions import ExclusionFlow
+from radalign.data.sources.ages import age_years
 from radalign.data.sources.csv_rows import Row, number, read_csv, read_text, whole
 from radalign.data.sources.files import find_file, images_by_name, need_file
 from radalign.data.sources.labels import NIH, listed_labels
@@ -28,8 +28,6 @@ _ENTRY = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017*.csv")
 _SIDES = ("Bbox [x", "y", "w", "h]")
 # The boxes' table calls one finding by another name than the entry table.
 _BOX_LABELS = {"Infiltrate": "Infiltration"}
-_AGE = re.compile(r"0*(\d+)([YMD]?)$")
-_YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
 
 
 def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[Study]:
@@ -57,17 +55,6 @@ def follow_up(study: Study) -> float | None:
     """The follow-up number, the only order of a patient's studies."""
     text = study.extra.get("follow_up", "")
     return float(text) if text.isdigit() else None
-
-
-def age_years(text: str) -> float | None:
-    """An age such as `58`, `058Y` or `006M`; None for nonsense, such as the 412 years of some rows.
-
-    >>> age_years("058Y"), age_years("006M"), age_years("412Y")
-    (58.0, 0.5, None)
-    """
-    match = _AGE.match(text)
-    years = float(match[1]) * _YEARS[match[2]] if match else 999.0
-    return years if years <= 120 else None
 
 
 def _image_row(

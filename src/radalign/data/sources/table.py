@@ -17,6 +17,7 @@ from radalign.data.dates import parse_date_or_day
 from radalign.data.exclusions import ExclusionFlow
 from radalign.data.own_split import split_name
 from radalign.data.sources import alta
+from radalign.data.sources.ages import age_years
 from radalign.data.sources.csv_rows import Row, column_names, number, read_csv, whole
 from radalign.data.sources.labels import label_value
 from radalign.data.sources.mesh import mesh_labels, with_absent_labels
@@ -27,6 +28,8 @@ from radalign.study import Report, Study, View, parse_position
 
 LAYOUT = "a CSV file with a header and one row per image, or a folder with manifest.csv"
 MISSING = frozenset({"", "-1", "nan", "none", "null", "n/a"})
+# What programs write for nothing; a person's "none" or -1 may mean something.
+_NOTHING = frozenset({"nan", "null", "n/a"})
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "image": ("image_path", "image", "path", "file", "filename", "file_path", "filepath", "image_index",
@@ -143,31 +146,41 @@ def choose_columns(names: list[str], told: Mapping[str, str]) -> dict[str, str]:
 
 
 def _image_row(row: Row, columns: Mapping[str, str], flow: ExclusionFlow) -> ImageRow | None:
-    cell = {role: row.get(column, "") for role, column in columns.items()}
+    cell = {role: _said(row.get(column, "")) for role, column in columns.items()}
     image = cell["image"]
     if image.lower() in MISSING:
         flow.reject("row names no image", images=1, example=", ".join(v for v in row.values() if v)[:80])
         return None
-    study_id = cell.get("study_id") or image
+    study_id = _id(cell, "study_id") or image
     used = {name for column in columns.values() for name in (column, *column.split(","))}
     extra = {name: value for name, value in row.items() if value and name not in used}
     duplicate = cell.get("duplicate_of", "")
     return ImageRow(
         view=_view(cell),
         study_id=study_id,
-        patient_id=cell.get("patient_id") or study_id,
+        patient_id=_id(cell, "patient_id") or study_id,
         report=_report(cell),
         labels=_labels(row, cell, columns),
         split=split_name(cell.get("split", ""), image, _path(cell), flow),
         date=_date(cell, flow),
         time_offset_days=_number(cell, "time_offset_days", flow),
         sex=_sex(cell.get("sex", "")),
-        age_years=_number(cell, "age", flow),
+        age_years=_age(cell, flow),
         source=cell.get("source", ""),
         licence=cell.get("licence", ""),
         extra=extra | {k: v for k, v in (("mesh_major", cell.get("mesh", "")),) if v},
         left_out=("duplicate of another image", f"{image} of {duplicate}") if duplicate else None,
     )
+
+
+def _said(text: str) -> str:
+    return "" if text.lower() in _NOTHING else text
+
+
+def _id(cell: Mapping[str, str], role: str) -> str:
+    """An id, "" where the cell says that there is none: else all strangers would be one patient."""
+    text = cell.get(role, "")
+    return "" if text.lower() in MISSING else text
 
 
 def _path(cell: Mapping[str, str]) -> str:
@@ -196,7 +209,8 @@ def _labels(row: Row, cell: Mapping[str, str], columns: Mapping[str, str]) -> Ma
     if len(several) > 1:
         values = {name.strip(): label_value(row.get(name.strip(), "")) for name in several}
         return {name: value for name, value in values.items() if value is not None}
-    return {name.strip(): 1 for name in re.split(r"[;|]", cell.get("labels", "")) if name.strip()}
+    names = (name.strip() for name in re.split(r"[;|]", cell.get("labels", "")))
+    return {name: 1 for name in names if name.lower() not in MISSING}
 
 
 def _date(cell: Mapping[str, str], flow: ExclusionFlow) -> str:
@@ -211,11 +225,25 @@ def _number(cell: Mapping[str, str], role: str, flow: ExclusionFlow) -> float | 
     text = cell.get(role, "")
     if text.lower() in MISSING - {"-1"}:
         return None
-    value = number(text.removesuffix("Y").lstrip("0") or "0")
+    value = number(text)
     if value is None:
         what = f"{cell['image']}: {text!r}"
         flow.note(f"{role} is not a number, kept without", images=1, example=what, of=_path(cell))
     return value
+
+
+def _age(cell: Mapping[str, str], flow: ExclusionFlow) -> float | None:
+    text = cell.get("age", "")
+    years = age_years(text)
+    if years is None and text.lower() not in MISSING:
+        what = f"{cell['image']}: {text!r}"
+        flow.note(
+            "age cannot be read, kept without",
+            images=1,
+            example=what,
+            of=_path(cell),
+        )
+    return years
 
 
 def _sex(text: str) -> str:

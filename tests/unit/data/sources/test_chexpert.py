@@ -74,6 +74,18 @@ def test_a_foreign_path_is_counted_and_a_foreign_folder_refused(chexpert: Path, 
         import_source("chexpert", tmp_path / "empty")
 
 
+def test_the_test_labels_have_no_column_of_positions(chexpert: Path, image: Image, table: Table) -> None:
+    views = [f"test/patient64741/study1/{name}.jpg" for name in ("view1_frontal", "view2_lateral")]
+    names = HEADER.split(",")[5:]
+    rows = [f"{path},{','.join(['0.0'] * len(names))}" for path in views]
+    table([",".join(["Path", *names]), *rows], f"{SMALL}/test_labels.csv")
+    for path in views:
+        image(f"{SMALL}/{path}")
+    study = import_source("chexpert", chexpert)[0]["patient64741/study1"]
+    assert study.split == "test"
+    assert [v.position for v in study.views] == ["FRONTAL", "LATERAL"]
+
+
 PLUS = (
     "path_to_image,path_to_dcm,frontal_lateral,ap_pa,deid_patient_id,patient_report_date_order,report,"
     "section_narrative,section_clinical_history,section_history,section_comparison,section_technique,"
@@ -159,3 +171,13 @@ def test_one_table_alone_is_enough(image: Image, table: Table, name: str, place:
     path = image(f"{place}/patient00001/study1/view1_frontal.jpg")
     home = table([HEADER, f"{path},Male,1,Frontal,AP,{','.join(['0.0'] * 14)}"], name).parent
     assert len(import_source("chexpert", home)[0]) == 1
+
+
+def test_a_history_under_the_other_heading_is_the_indication(
+    image: Image, table: Table, tmp_path: Path
+) -> None:
+    row = plus_row("patient00009", 1, 1, "", "Same.", "x").replace(',,"dyspnea",,', ',,,"72 years, cough",')
+    table([PLUS, row], "df_chexpert_plus_240401.csv")
+    image("PNG/train/patient00009/study1/view1_frontal.png")
+    report = import_source("chexpert_plus", tmp_path)[0]["patient00009/study1"].report
+    assert (report.indication, report.impression) == ("72 years, cough", "Same.")

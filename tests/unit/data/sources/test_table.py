@@ -102,7 +102,7 @@ def test_numbers_that_are_none_are_noted(image: Image, table: Table) -> None:
     manifest, flow = import_source("table", path)
     assert manifest["a.png"].age_years is None
     assert manifest["a.png"].time_offset_days == -1
-    assert flow.noted["age is not a number, kept without"].images == 1
+    assert flow.noted["age cannot be read, kept without"].images == 1
 
 
 def test_a_table_without_images_or_rows_is_refused(table: Table) -> None:
@@ -171,4 +171,39 @@ def test_two_columns_of_one_name_are_refused(image: Image, table: Table) -> None
 def test_an_age_without_end_is_no_age(image: Image, table: Table) -> None:
     manifest, flow = import_source("table", table(["image,age", f"{image('a.png')},inf"]))
     assert manifest["a.png"].age_years is None
-    assert flow.noted["age is not a number, kept without"].images == 1
+    assert flow.noted["age cannot be read, kept without"].images == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "years", "noted"),
+    [
+        ("058Y", 58, 0),
+        ("58.0", 58, 0),
+        ("6M", 0.5, 0),
+        ("-1", None, 0),
+        ("nan", None, 0),
+        ("412", None, 1),
+        ("old", None, 1),
+    ],
+)
+def test_ages_as_people_write_them(
+    image: Image, table: Table, written: str, years: float | None, noted: int
+) -> None:
+    path = table(["image_path,age", f"{image('a.jpg')},{written}"])
+    manifest, flow = import_source("table", path)
+    assert [s.age_years for s in manifest] == [years]
+    assert sum(r.images for name, r in flow.noted.items() if name.startswith("age")) == noted
+
+
+def test_a_cell_that_says_nan_says_nothing(image: Image, table: Table) -> None:
+    names = [image("a.jpg"), image("b.jpg"), image("c.jpg")]
+    rows = [
+        f"{names[0]},nan,nan,nan,NaN",
+        f"{names[1]},null,nan,Edema,Wet.",
+        f"{names[2]},-1,nan,Mass|nan,None.",
+    ]
+    path = table(["image_path,patient_id,study_id,labels,text", *rows])
+    found = {s.id: s for s in studies(path)}
+    assert [s.patient_id for s in found.values()] == names  # three strangers, not one patient
+    assert [dict(s.labels) for s in found.values()] == [{}, {"Edema": 1}, {"Mass": 1}]
+    assert [s.report.body for s in found.values()] == ["", "Wet.", "None."]
