@@ -99,10 +99,11 @@ def _checks(
 ) -> dict[str, ImageCheck]:
     if check == "none":
         return {}
-    if check == "exists":
-        faults = ((path, fault_of_file(root, path)) for path in paths)
-        return {path: ImageCheck(fault) for path, fault in faults if fault}
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
+    if check == "exists":
+        looked = progress(chunks, "Looking for images") if progress else chunks
+        faults = ((path, fault_of_file(root, path)) for chunk in looked for path in chunk)
+        return {path: ImageCheck(fault) for path, fault in faults if fault}
     found = _in_processes if workers > 1 and len(paths) >= _WORTH_PROCESSES else _in_this_process
     results = found(partial(_check_chunk, root=root, quality=quality), chunks, workers, progress)
     return dict(chain.from_iterable(results))

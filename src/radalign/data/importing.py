@@ -68,7 +68,7 @@ def import_source(
         name: A source, see `radalign.data.sources.SOURCES`.
         folder: Its folder (or table).
         settings: What to keep, how to split.
-        progress: Wraps the loop over images, for a progress bar.
+        progress: Wraps the loops over studies and over images, for a progress bar.
 
     Returns:
         The manifest (not yet written) and the exclusion flow.
@@ -86,7 +86,8 @@ def import_source(
     refuse_useless(source, settings.options)
     flow = ExclusionFlow(source.name if source.name != "table" else f"table {folder.stem}")
     root = source.root(folder, settings.options)
-    studies: Iterable[Study] = _unique(source.read(folder, flow, settings.options), flow)
+    read = source.read(folder, flow, settings.options)
+    studies: Iterable[Study] = _unique(progress(read, "Reading studies") if progress else read, flow)
     measured = settings.quality != "keep"
     check = settings.check or ("decode" if measured else source.check)
     if measured and check != "decode":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from radalign.data.importing import ImportSettings, check_out, import_source, parse_settings, write_import
-from radalign.data.sources.source import SourceError, SourceOptions
+from radalign.data.sources.source import Check, SourceError, SourceOptions
 from radalign.study import Manifest
 
 Image = Callable[..., str]
@@ -89,6 +90,18 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 def test_a_lighter_check_trusts_more(bad_table: Path, check: str, kept: list[str]) -> None:
     settings = parse_settings("auto", 0, "auto", "auto", check, "keep", 1, None, None, [], "", "")
     assert [s.id for s in import_source("table", bad_table, settings)[0]] == kept
+
+
+@pytest.mark.parametrize(("check", "last"), [("exists", "Looking for images"), ("decode", "Checking images")])
+def test_each_long_part_shows_its_progress(bad_table: Path, check: Check, last: str) -> None:
+    seen: list[str] = []
+
+    def told(items: Iterable[Any], title: str) -> Iterable[Any]:
+        seen.append(title)
+        return items
+
+    import_source("table", bad_table, ImportSettings(check=check), told)
+    assert seen == ["Reading studies", last]
 
 
 def test_many_images_are_checked_in_processes(
