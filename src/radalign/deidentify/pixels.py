@@ -11,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from radalign.deidentify.errors import RetryableError, is_of_a_file
 from radalign.images.burned_in import Reader, clean
-from radalign.images.codecs import decoded, decoders, leads_somewhere
+from radalign.images.codecs import decoded, decoders, fault_before_decoding
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def _by_the_first_that_can(dataset: Dataset) -> np.ndarray:
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated:
         return np.asarray(dataset.pixel_array)
-    if not leads_somewhere(dataset, syntax):
-        raise ValueError("the JP2 boxes around the pixels lead nowhere")
+    if fault := fault_before_decoding(dataset, syntax):
+        raise ValueError(fault)
     return decoded(dataset, decoders(syntax) or ("",))
 
 

@@ -5,8 +5,9 @@ some older radiographs. Of the freely licensed decoders only imagecodecs (BSD-3-
 reads it, so it is asked directly. No decoder under the GPL is ever used.
 
 Corrupt data make decoders do more than raise: one written in Rust panics, which Python sees as an exception
-outside `Exception`; broken boxes around a JPEG 2000 codestream make pydicom loop for ever; and GDCM can end
-the whole process, so it is asked only where no other decoder reads the syntax, as with lossless JPEG.
+outside `Exception`; broken boxes around a JPEG 2000 codestream make pydicom loop for ever; CharLS looks for
+most of a minute for what comes behind the last byte of cut JPEG-LS; and GDCM can end the whole process, so it
+is asked only where no other decoder reads the syntax, as with lossless JPEG.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def first_frame(path: Path, header: Dataset, syntax: UID) -> np.ndarray:
     if is_twelve_bit_jpeg(syntax, int(header.get("BitsStored", 8))):
         return _twelve_bit_jpeg(path, header)
     _need_decoder(path, syntax)
-    if not leads_somewhere(header, syntax):
-        raise ImageError(f"{path} is corrupt: the JP2 boxes around its pixels lead nowhere; fetch it again.")
+    if fault := fault_before_decoding(header, syntax):
+        raise ImageError(f"{path} is corrupt: {fault}; fetch it again.")
     try:
         return _by_pydicom(header, decoders(syntax))
     except (RuntimeError, NotImplementedError) as error:
@@ -80,10 +81,19 @@ def decoded(header: Dataset, names: tuple[str, ...], **options: Any) -> np.ndarr
     return np.asarray(pixel_array(header, decoding_plugin=names[-1], **options))
 
 
-def leads_somewhere(header: Dataset, syntax: UID) -> bool:
-    """Whether the first frame is free of JP2 boxes that a decoder would walk for ever."""
-    wrapped = syntax.is_encapsulated and "JPEG 2000" in syntax.name
-    return not wrapped or has_sound_boxes(_first_codestream(header))
+def fault_before_decoding(header: Dataset, syntax: UID) -> str:
+    """What of the first frame a decoder would follow for ever, or for most of a minute; "" when nothing.
+
+    References:
+        ISO/IEC 14495-1 C.1.1 (JPEG-LS ends with the marker EOI, which its coded data cannot hold).
+    """
+    if not syntax.is_encapsulated:
+        return ""
+    if "JPEG 2000" in syntax.name and not has_sound_boxes(_first_codestream(header)):
+        return "the JP2 boxes around its pixels lead nowhere"
+    if "JPEG-LS" in syntax.name and _END_OF_IMAGE not in _first_codestream(header):
+        return "its JPEG-LS data are cut off before their end"
+    return ""
 
 
 def decoders(syntax: UID) -> tuple[str, ...]:
@@ -95,6 +105,7 @@ def decoders(syntax: UID) -> tuple[str, ...]:
     return others or tuple(name for name in (_ENDS_THE_PROCESS, _SLOW) if name in names)
 
 
+_END_OF_IMAGE = b"\xff\xd9"
 _ENDS_THE_PROCESS, _SLOW = "gdcm", "pydicom"  # pydicom's own decoder, of RLE, is written in Python
 
 

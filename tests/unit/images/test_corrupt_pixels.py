@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pydicom
 import pytest
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from radalign.images.codecs import decoders
@@ -110,3 +110,18 @@ def test_a_cut_compressed_file_is_said_to_be_cut(write_dicom: Write, syntax: UID
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ImageError, match=r"is cut short.*; fetch it again"):
         read_image(path)
+
+
+@pytest.mark.timeout(60)
+def test_cut_jpeg_ls_is_refused_before_its_end_is_looked_for(write_dicom: Write) -> None:
+    pytest.importorskip("jpeg_ls", reason="no decoder for JPEG-LS is installed (radalign[codecs])")
+    noise = np.random.default_rng(0).integers(0, 4096, (100, 100)).astype(np.uint16)
+    path = write_dicom(noise, BitsStored=12)
+    ds = pydicom.dcmread(path)
+    ds.compress(JPEGLSLossless)
+    whole = get_frame(ds.PixelData, 0, number_of_frames=1)
+    path = encapsulated(path, JPEGLSLossless, whole[: len(whole) // 2])
+    with pytest.raises(ImageError, match=r"JPEG-LS data are cut off before their end; fetch it again\.$"):
+        read_image(path)
+    path = encapsulated(path, JPEGLSLossless, whole)
+    assert read_image(path).shape == noise.shape
