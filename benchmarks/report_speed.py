@@ -1,11 +1,12 @@
 """How many reports per second does one core read: sections, cleaning, assertions?
 
-The reader remembers sentences, and what their words say (findings, negations, joints, in order), so it is
+The reader remembers sentences, and their patterns (negations, joints, findings by number, in order), so it is
 measured on reports made here with less and less to remember:
 
     repeated        sentences recur, as in an archive
     new wording     no sentence was seen before (three invented words in each), but six ways to say things
     new structure   no sentence was seen before, and random lists of findings, places, hedges and changes
+    not remembered  the same, each sentence read as if it were the first
 
     python benchmarks/report_speed.py [--reports 2000] [--manifest manifest.parquet] [--json out.json]
 
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from radalign.reports.assertions import assert_report, forget
 from radalign.reports.clean import CleanOptions, clean_report
+from radalign.reports.lexicon import default_lexicon
 from radalign.reports.sections import parse_report
 from radalign.study import Manifest
 
@@ -111,6 +113,7 @@ def main() -> None:
         "clean": per_second(lambda text: clean_report(parse_report(text), cleaning), unique),
         "sections_and_assertions_new_wording": _once(unique),
         "sections_and_assertions_new_structure": _once(structures),
+        "sections_and_assertions_not_remembered": per_second(_read_without_memory, structures),
         "sections_and_assertions_repeated": per_second(
             lambda text: assert_report(parse_report(text)), repeated
         ),
@@ -137,6 +140,10 @@ def _loops_per_s() -> float:
 
 def _read_whole(text: str) -> object:
     return assert_report(parse_report(text))
+
+
+def _read_without_memory(text: str) -> object:
+    return assert_report(parse_report(text), default_lexicon())
 
 
 def _once(texts: list[str], read: Callable[[str], object] = _read_whole) -> float:

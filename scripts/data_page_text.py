@@ -11,6 +11,7 @@ SPEEDS = {
     "sections_and_assertions_repeated": "sections and assertions, sentences recur",
     "sections_and_assertions_new_wording": "the same, no sentence seen before",
     "sections_and_assertions_new_structure": "the same, random lists and cues in every sentence",
+    "sections_and_assertions_not_remembered": "the same, nothing remembered from one sentence to the next",
     "manifest_assertions_once": "assertions, Open-i's own reports, one pass, nothing remembered",
 }
 

@@ -1,9 +1,21 @@
 """Whatever the list, the case or the order: a negation reaches every item, and nothing else changes."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from radalign.reports.assertions import CHANGES, STATUSES, assert_report, assert_sentence
+from radalign.reports.lexicon import (
+    _INNER_STOP,
+    _OWN_MARKS,
+    _SINGULAR,
+    _without_stop,
+    _written_out,
+    default_lexicon,
+    words_of,
+)
+from radalign.reports.measures import _MEASURE, find_measurements
 
 FINDINGS = (
     "pneumothorax",
@@ -54,3 +66,28 @@ def test_reading_never_fails_and_case_does_not_matter(sentence: str) -> None:
 @given(st.text(max_size=300))
 def test_any_text_is_read(text: str) -> None:
     assert_report(text)
+
+
+@given(st.text(st.sampled_from("aBcsé K.,;:()?/&'’[]-019½\n"), max_size=40) | st.text(max_size=30))
+def test_words_are_those_of_a_regular_expression(text: str) -> None:
+    plain = _OWN_MARKS.sub(" ", _written_out(_INNER_STOP.sub(_without_stop, text)))
+    slow = re.findall(r"[a-z]+|[,;:()?/&]|\.(?!\d)", plain.lower())
+    assert words_of(text) == [_SINGULAR[word] for word in slow]
+
+
+@given(SENTENCES)
+def test_what_is_remembered_is_what_is_read(sentence: str) -> None:
+    renamed = sentence.replace("effusion", "nodule").replace("edema", "fracture")  # one pattern, other names
+    for text in (sentence, renamed, sentence):
+        assert assert_sentence(text) == assert_sentence(text, default_lexicon())
+
+
+@given(st.text(st.sampled_from("01½.,/ -x×toby cmm³H"), max_size=25))
+def test_measurements_are_those_of_a_search_at_every_letter(text: str) -> None:
+    slow, start = [], 0
+    while start <= len(text):
+        found = _MEASURE.match(text, start) if text[start : start + 1] in set("0123456789.½") else None
+        if found:
+            slow.append(found.span(1))
+        start = found.end() if found else start + 1
+    assert [(m.start, m.end) for m in find_measurements(text)] == slow

@@ -11,30 +11,21 @@ is an effusion of which one is unsure; "evaluate for pneumonia" and "history of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
-from radalign.reports.lexicon import Event, Lexicon, default_lexicon, match, words_of
-from radalign.reports.scopes import (
-    JOINTS,
-    backward,
-    clauses,
-    either_way,
-    forward,
-    with_exclusions,
-    without_brackets,
-)
+from radalign.reports.lexicon import Lexicon, default_lexicon, match, words_of
 from radalign.reports.sentences import split_sentences
+from radalign.reports.statements import Pattern, Statement, pattern_of, read_pattern
 from radalign.study import Report
 
 STATUSES = ("present", "absent", "unsure")
 CHANGES = ("new", "better", "worse", "same")
 LABELS = {"present": 1, "absent": 0, "unsure": -1}
 _RANK = {"present": 3, "unsure": 2, "absent": 1, "": 0}
-_DIGITS = str.maketrans("123456789", "000000000")  # "4 cm above the carina" is read once for all distances
-_CUTS = frozenset("T:R()XYL")  # a sentence with none of these is one clause
+# "4 cm above the carina" is read once for all distances; bytes are translated ten times as fast as `str`.
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _NOT_PATHOLOGY = frozenset({"No Finding", "Support Devices", "Low Lung Volumes"})
 
 
@@ -52,7 +43,11 @@ class Assertion(NamedTuple):
     change: str = ""
 
 
-def assert_sentence(sentence: str, lexicon: Lexicon | None = None) -> tuple[Assertion, ...]:
+Found = tuple[Assertion, ...]
+_assertion = lru_cache(maxsize=4096)(Assertion)
+
+
+def assert_sentence(sentence: str, lexicon: Lexicon | None = None) -> Found:
     """The assertions of one sentence, one per finding, in the order of the words.
 
     >>> assert_sentence("FINDINGS: No pneumothorax.")
@@ -60,7 +55,10 @@ def assert_sentence(sentence: str, lexicon: Lexicon | None = None) -> tuple[Asse
     >>> [tuple(a) for a in assert_sentence("The effusion has increased; the heart is normal.")]
     [('Pleural Effusion', 'present', 'worse'), ('Cardiomegaly', 'absent', '')]
     """
-    return _remembered(sentence.translate(_DIGITS)) if lexicon is None else _read(sentence, lexicon)
+    if lexicon is not None:
+        return _read(sentence, lexicon)
+    plain = sentence.encode("utf-8", "surrogatepass").translate(_DIGITS)
+    return _remembered(plain.decode("utf-8", "surrogatepass"))
 
 
 def assert_report(report: Report | str, lexicon: Lexicon | None = None) -> dict[str, Assertion]:
@@ -101,172 +99,38 @@ def with_parents(found: Mapping[str, Assertion], lexicon: Lexicon) -> dict[str, 
 
 
 @lru_cache(maxsize=1 << 15)
-def _remembered(sentence: str) -> tuple[Assertion, ...]:
-    return _remembered_events(tuple(match(words_of(sentence), default_lexicon().tree)))
-
-
-def _read(sentence: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
-    events = match(words_of(sentence), lexicon.tree)
-    return read_events(tuple(events), lexicon)
+def _remembered(sentence: str) -> Found:
+    return _asserted(sentence, default_lexicon(), _remembered_pattern)
 
 
 @lru_cache(maxsize=1 << 15)
-def _remembered_events(events: tuple[Event, ...]) -> tuple[Assertion, ...]:
-    """Few events make many sentences: places, sizes and other words of no phrase are gone by now."""
-    return read_events(events, default_lexicon())
+def _remembered_pattern(pattern: Pattern) -> tuple[Statement, ...]:
+    """Few patterns make many sentences: names of findings, places and sizes are gone by now."""
+    return read_pattern(pattern, default_lexicon().rules)
 
 
 def forget() -> None:
-    """Empty the memories of sentences and events, for a measurement."""
+    """Empty the memories of sentences and patterns, for a measurement."""
     _remembered.cache_clear()
-    _remembered_events.cache_clear()
+    _remembered_pattern.cache_clear()
 
 
-def read_events(events: tuple[Event, ...], lexicon: Lexicon) -> tuple[Assertion, ...]:
-    """The assertions of one sentence's events."""
-    left = list(events)
-    while left and left[-1][0] == "T":
-        left.pop()
-    kinds = {kind for kind, _ in left}
-    if not kinds & {"F", "A"}:
-        return ()
-    if "" in kinds:
-        left = [event for event in left if event[0]]
-    parts = [left] if kinds.isdisjoint(_CUTS) else _clauses(left, kinds)
-    found = [a for clause in parts for a in _read_clause(clause, lexicon)]
-    return (
-        tuple(_merge(found).values())
-        if len(found) > 1 or (found and found[0].finding == "Disease")
-        else tuple(found)
-    )
+def _read(sentence: str, lexicon: Lexicon) -> Found:
+    return _asserted(sentence, lexicon, lambda pattern: read_pattern(pattern, lexicon.rules))
 
 
-def _clauses(events: list[Event], kinds: set[str]) -> list[list[Event]]:
-    aside: list[list[Event]] = []
-    if "(" in kinds or ")" in kinds:
-        events = without_brackets(events, aside)
-    pieces = [events, *aside]
-    if kinds & {"X", "Y", "L"}:
-        pieces = [with_exclusions(piece) for piece in pieces]
-    return [clause for piece in pieces for clause in clauses(piece)]
-
-
-def _read_clause(clause: list[Event], lexicon: Lexicon) -> list[Assertion]:
-    status: dict[int, str] = {}
-    change: dict[int, str] = {}
-    attributes: dict[int, list[int]] = {}
-    same: list[int] = []
-    has_alternatives = False
-    for i, (kind, says) in enumerate(clause):
-        if kind in "NPn":
-            reached = _reach(clause, i, kind, "NPn")
-            hedged = i > 0 and clause[i - 1][0] in "Uu" and kind != "P"
-            for j in reached:
-                status[j] = "unsure" if hedged else "absent"
-                change.setdefault(j, says)
-        elif kind in "UVu?":
-            for j in _reach(clause, i, kind, "UVu"):
-                status.setdefault(j, "unsure")
-        elif kind == "I":
-            status.update(dict.fromkeys(forward(clause, i), "ignore"))
-        elif kind == "S":
-            reached = forward(clause, i)
-            same += reached
-            change.update(dict.fromkeys(reached, "same"))
-        elif kind == "C":
-            for j in either_way(clause, i):
-                change[j] = change.get(j) or says
-        elif kind == "Q":
-            for j in either_way(clause, i):
-                attributes.setdefault(j, []).append(i)
-            if says == "borderline" and i + 1 < len(clause) and clause[i + 1][0] == "F":
-                status.setdefault(i + 1, "unsure")
-        elif kind == "|":
-            has_alternatives = True
-    for j in same:
-        status.setdefault(j, "present")  # "no change in effusion or edema" doubts neither
-    if has_alternatives:
-        _doubt_alternatives(clause, status)
-    return _assertions(clause, status, change, attributes, lexicon)
-
-
-def _reach(clause: list[Event], cue: int, kind: str, kinds: str) -> list[int]:
-    if kind == "?":
-        return forward(clause, cue) or backward(clause, cue)
-    if kind == "P" and cue and clause[cue - 1][0] in JOINTS:
-        return []  # "effusion on the left, none on the right" negates nothing
-    if kind == kinds[0]:
-        return forward(clause, cue) or (_last_item(clause, cue) if kind == "U" else _after_colon(clause, cue))
-    if kind == kinds[1]:
-        return backward(clause, cue) or (forward(clause, cue) if cue == 0 else [])
-    return either_way(clause, cue)
-
-
-def _last_item(clause: list[Event], cue: int) -> list[int]:
-    """What stands right before a doubt that ends its clause: "opacity, atelectasis likely"."""
-    if clause[cue][1] != "behind" or cue != len(clause) - 1 or not cue or clause[cue - 1][0] not in "FA":
-        return []
-    return [j for j in backward(clause, cue) if (",", "") not in clause[j:cue]]
-
-
-def _after_colon(clause: list[Event], cue: int) -> list[int]:
-    """Negate what stands before the colon: "Effusion: no."."""
-    ends = cue == len(clause) - 1
-    return backward(clause, cue) if ends and cue and clause[cue - 1] == ("B", ":") else []
-
-
-def _doubt_alternatives(clause: list[Event], status: dict[int, str]) -> None:
-    """Leave both unsure where nothing is said before "atelectasis or pneumonia"."""
-    for i, (kind, says) in enumerate(clause):
-        if kind == "|" and says and i and clause[i - 1][0] == "F":
-            status.setdefault(i - 1, "unsure")  # versus whatever follows
-    places = [i for i, (kind, _) in enumerate(clause) if kind == "F"]
-    for left, right in pairwise(places):
-        between = {kind for kind, _ in clause[left + 1 : right]}
-        if clause[left] == clause[right]:
-            continue  # "tortuosity and/or ectasia" are one finding
-        if "|" in between and not between & set("BEKNTPVWZ"):
-            status.setdefault(left, "unsure")
-            status.setdefault(right, "unsure")
-
-
-def _assertions(
-    clause: list[Event],
-    status: Mapping[int, str],
-    change: Mapping[int, str],
-    attributes: Mapping[int, list[int]],
-    lexicon: Lexicon,
-) -> list[Assertion]:
-    out: list[Assertion] = []
+def _asserted(sentence: str, lexicon: Lexicon, read: Callable[[Pattern], tuple[Statement, ...]]) -> Found:
+    pattern, names = pattern_of(match(words_of(sentence), lexicon.tree))
     implies = lexicon.implies
-    for i, (kind, says) in enumerate(clause):
-        if kind == "F":
-            state, moved = status.get(i, "present"), change.get(i, "")
-            if state != "ignore" and not (says == "Disease" and _of_bones(clause, i)):
-                kept = moved if state != "absent" or moved == "better" else ""
-                for name in implies.get(says, (says,)):
-                    out.append(Assertion(name, state, kept))  # noqa: PERF401 (an inner list costs more)
-        elif kind == "A" and i in attributes and status.get(i) != "ignore":
-            for attribute in attributes[i]:
-                word = clause[attribute][1]
-                rules = lexicon.rules[says].get(word)
-                if rules:
-                    out.extend(_by_rule(rules, word, status.get(attribute, ""), change.get(i, "")))
-    return out
-
-
-def _of_bones(clause: list[Event], disease: int) -> bool:
-    """Whether "no acute abnormality" is only said of bones."""
-    return ("A", "bones") in clause[: disease + 2]
-
-
-def _by_rule(rules: Mapping[str, str], attribute: str, cue: str, moved: str) -> list[Assertion]:
-    """A structure's attribute, turned round by a negation and softened by a doubt."""
-    if attribute == "normal":
-        return [] if cue in {"absent", "ignore"} else [Assertion(n, cue or s) for n, s in rules.items()]
-    if cue == "ignore":
-        return []
-    return [Assertion(n, cue or s, "" if cue == "absent" else moved) for n, s in rules.items()]
+    found: list[Assertion] = []
+    for finding, status, change in read(pattern):
+        if isinstance(finding, int):
+            name = names[finding]
+            found += [_assertion(each, status, change) for each in implies.get(name, (name,))]
+        else:
+            found.append(_assertion(finding, status, change))
+    is_plain = not found or (len(found) == 1 and found[0].finding != "Disease")
+    return tuple(found if is_plain else _merge(found).values())
 
 
 def _merge(assertions: Iterable[Assertion]) -> dict[str, Assertion]:

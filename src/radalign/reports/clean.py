@@ -41,9 +41,6 @@ _SAYS = {"<": " less than ", ">": " greater than ", "<=": " at most ", ">=": " a
 _TIMES = re.compile(r"(?<=\d)\s*\*\s*(?=\d)")
 _NOISE = re.compile(r"//+|\\+|\*+|#+(?!\d)|={2,}|-{2,}|\^+(?!\d)|\|+|<+|>+|\[\s*\]|\(\s*\)")
 _AMPERSAND = re.compile(r"\s*&\s*")
-# A substring test costs a hundredth of a regular expression: these say whether one is needed at all.
-_HOLE_SIGNS = ("XXX", "xxx", "__", "[**")
-_NOISE_SIGNS = ("//", "\\", "*", "#", "==", "--", "^", "|", "<", ">", "[", "( ", "()")
 _HOLE = re.compile(r"\[\*\*[^\]]{0,200}\*\*\]|\b(?:X{3,}|x{3,})\b|_{2,}")
 _TITLED = re.compile(rf"(?:\b(?:with|by|to)\s+)?\b(?:Drs?|Mrs?|Ms|Prof)\b\.?\s*(?:{_HOLE.pattern})")
 # A hole at the end of a phrase takes the words that led to it: "compared to XXXX," "on ___ at ___."
@@ -54,9 +51,9 @@ _LED_TO = re.compile(
 )
 _LONGEST_LED_TO = 40  # characters
 _PHRASE_ENDS = re.compile(r"\s*(?:[.,;:!?)]|$)")
-_BEFORE_MARK = re.compile(r" ([.,;:!?)])")
-_REPEATED = re.compile(r"([.,;:!?])(?: ?[.,;:])+")
-_OPENING_MARKS = re.compile(r"^[.,;:]\s*")
+_BEFORE_MARK = re.compile(r" (?=[.,;:!?)])")
+_REPEATED = re.compile(r"[.,;:!?](?: ?[.,;:])+")
+_OPENING_MARKS = ".,;:"
 
 
 class HedgeWarning(UserWarning):
@@ -109,7 +106,7 @@ def clean_text(text: str, options: CleanOptions | None = None, terms: Terms | No
     '[unsure] May represent edema.'
     """
     options = options or CleanOptions()
-    if options.holes != "keep" and any(mark in text for mark in _HOLE_SIGNS):
+    if options.holes != "keep" and _may_have_holes(text):
         text = _HOLE.sub(HOLE_MARK, text) if options.holes == "mark" else _without_holes(text)
     if options.marks:
         text = _plain_marks(text)
@@ -138,12 +135,25 @@ def clean_report(report: Report, options: CleanOptions | None = None, terms: Ter
 def _plain_marks(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFC", text.translate(_TRANSLATION))
-    if any(sign in text for sign in _NOISE_SIGNS):
+    if _may_be_noisy(text):
         if "<" in text or ">" in text:
             text = _ARROW.sub(" ", _TAG.sub(" ", text))
             text = _COMPARED.sub(lambda m: _SAYS[m[1] + m[2]], text)
         text = _NOISE.sub(" ", _TIMES.sub(" x ", text))
     return _AMPERSAND.sub(" and ", text) if "&" in text else text.replace("~", " approximately ")
+
+
+# A substring test costs a hundredth of a regular expression: these two say whether one is needed at all.
+def _may_have_holes(text: str) -> bool:
+    return "XXX" in text or "xxx" in text or "__" in text or "[**" in text
+
+
+def _may_be_noisy(text: str) -> bool:
+    return (
+        "//" in text or "\\" in text or "*" in text or "#" in text or "==" in text or "--" in text
+        or "^" in text or "|" in text or "<" in text or ">" in text or "[" in text or "( " in text
+        or "()" in text
+    )  # fmt: skip
 
 
 def _without_holes(text: str) -> str:
@@ -177,6 +187,8 @@ def _without_led_to(text: str) -> str:
 
 def _tidy(text: str) -> str:
     text = " ".join(text.split())
-    text = _BEFORE_MARK.sub(r"\1", text)
-    text = _REPEATED.sub(r"\1", text)
-    return _OPENING_MARKS.sub("", text)
+    if _BEFORE_MARK.search(text):
+        text = _BEFORE_MARK.sub("", text)
+    if _REPEATED.search(text):
+        text = _REPEATED.sub(lambda marks: marks[0][0], text)
+    return text[1:].lstrip() if text[:1] in _OPENING_MARKS else text

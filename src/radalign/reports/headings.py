@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 MARKS_AROUND = " \t*#_[]()-.,"
 """What may stand around a heading and is no part of it."""
@@ -108,6 +109,7 @@ EXAM_WORDS = frozenset({
 """Words that make an unknown heading in capitals the title of an examination."""
 
 
+@lru_cache(maxsize=4096)
 def key_of(written: str) -> str:
     """A heading as `HEADINGS` has it: capitals, no accents, no marks.
 

@@ -22,7 +22,13 @@ from radalign.reports.sentences import is_shorthand
 Event = tuple[str, Any]
 
 _FILES = ("findings.toml", "devices.toml", "anatomy.toml", "cues.toml")
-_WORDS = re.compile(r"[a-z]+|[,;:()?/&]|\.(?!\d)")
+_WORD_MARKS = ",;:()?/&."
+# Bytes -> the same for small letters and marks, a space for all else: cutting at spaces is much faster than a
+# regular expression.
+_LETTERS_AND_MARKS = bytes(
+    c if c < 128 and (chr(c).islower() or chr(c) in _WORD_MARKS) else 32 for c in range(256)
+)
+_DECIMAL_STOP = re.compile(r"\.(?=\d)")
 _INNER_STOP = re.compile(r"\b([A-Za-z]+)\.(?=\s+[^\s])")
 _OWN_MARKS = re.compile(r"\[(?:removed|unsure)\]")  # of clean.py
 _IRREGULAR = {
@@ -104,7 +110,13 @@ def words_of(text: str) -> list[str]:
         text = _written_out(text)
     if "[" in text:
         text = _OWN_MARKS.sub(" ", text)
-    return list(map(_SINGULAR.__getitem__, _WORDS.findall(text.lower())))
+    if "." in text[:-1]:
+        text = _DECIMAL_STOP.sub(" ", text)
+    plain = text.lower().encode("utf-8", "surrogatepass").translate(_LETTERS_AND_MARKS).decode("ascii")
+    for mark in _WORD_MARKS:
+        if mark in plain:
+            plain = plain.replace(mark, f" {mark} ")
+    return list(map(_SINGULAR.__getitem__, plain.split()))
 
 
 def _without_stop(match: re.Match[str]) -> str:

@@ -22,10 +22,11 @@ _ONE = rf"(?:{_NUMBER})(?:\s*-?\s*{_UNIT})?"
 # What makes a pressure, a speed or an area of it.
 _NO_LENGTH = r"\w|[²³]|\s*(?:2|3|\^)\b|\s*(?:of\s+)?(?:Hg|H2O|mercury|water)\b|(?:\s*/\s*|\s+per\s+)[a-z]+\b"
 _MEASURE = re.compile(
-    rf"(?=[\d.{_SIGNS}])(?<![\w./])({_ONE}(?:\s*(?:x|×|by|X|to|-|–|or)\s*{_ONE}){{0,2}}|{_ONE}/{_ONE}(?!/)|"
+    rf"(?<![\w./])({_ONE}(?:\s*(?:x|×|by|X|to|-|–|or)\s*{_ONE}){{0,2}}|{_ONE}/{_ONE}(?!/)|"
     rf"(?<=between\s){_ONE}\s+and\s+{_ONE})(?<=[A-Za-z])(?!{_NO_LENGTH})",
     re.IGNORECASE,
 )
+_DIGITS = re.compile(rf"[\d.{_SIGNS}]+")  # only their first can open a measurement
 _PIECE = re.compile(rf"({_NUMBER})(?:\s*-?\s*({_UNIT}))?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _TIMES = frozenset({"x", "×", "by"})
@@ -97,7 +98,12 @@ def normalise_measurements(text: str, unit: str = "", as_area: bool = False) -> 
 
 
 def _measurements(text: str) -> Iterator[Measurement]:
-    for match in _MEASURE.finditer(text):
+    end = 0
+    for digits in _DIGITS.finditer(text):
+        match = _MEASURE.match(text, digits.start()) if digits.start() >= end else None
+        if not match:
+            continue
+        end = match.end()
         written = match.group(1)
         pieces = list(_PIECE.finditer(written))
         unit = following = _short(pieces[-1][2])

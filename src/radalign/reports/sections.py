@@ -35,11 +35,11 @@ _STOP = re.compile(r"[.!?;:]")
 _RULE = re.compile(r"(?m)^[ \t]*[_=*-]{5,}[ \t]*$")
 _DIGIT = re.compile(r"\d")
 _CLOCK = frozenset({"AM", "PM", "AT", "ON", "HRS", "HOURS", "HOUR", "DATED", "TIME"})
-_EMPHASIS = re.compile(r"[*]*")
-_LIST = re.compile(
-    r"(?:^|\n)[ \t]*(?:(?:[-*•·–]|\(?(?:\d{1,2}|[a-h])[.)])[ \t]+\S|"
-    r"\d{1,2}(?:[.)]| ?[-:][ \t]+)[^\W\d_]|#[ ]?\d)|\s2[.)]\s"
+_ITEM = (
+    r"[ \t]*(?:(?:[-*•·–]|\(?(?:\d{1,2}|[a-h])[.)])[ \t]+\S|"
+    r"\d{1,2}(?:[.)]| ?[-:][ \t]+)[^\W\d_]|#[ ]?\d)"
 )
+_FIRST_ITEM, _ITEM_LINE, _SECOND_ITEM = map(re.compile, (_ITEM, rf"\n{_ITEM}", r"2[.)]\s"))
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 # What such sections hold beyond their first paragraph is prose that lost its heading.
 _SHORT = frozenset({"indication", "comparison", "technique", "examination", "preamble"})
@@ -124,10 +124,18 @@ def flow(text: str) -> str:
     if "---" in text or "___" in text or "===" in text or "***" in text:
         text = _RULE.sub("", text)
     text = text.strip()
-    may_list = "\n" in text or " 2" in text or not text[:1].isalpha() or text[1:2] in {".", ")"}
-    if " ." in text or (may_list and _LIST.search(text)):
+    if " ." in text or _has_list(text):
         return " ".join(s if s[-1] in ".!?:;" else s + "." for s in split_sentences(text))
     return " ".join(text.split())
+
+
+def _has_list(text: str) -> bool:
+    if (not text[:1].isalpha() or text[1:2] in {".", ")"}) and _FIRST_ITEM.match(text):
+        return True
+    if "\n" in text and _ITEM_LINE.search(text):
+        return True
+    seconds = _SECOND_ITEM.finditer(text) if "2." in text or "2)" in text else ()
+    return any(text[max(0, second.start() - 1)].isspace() for second in seconds)
 
 
 def _headings(text: str) -> list[tuple[int, int, str, str]]:
@@ -138,7 +146,7 @@ def _headings(text: str) -> list[tuple[int, int, str, str]]:
     start = 0
     for line in text.split("\n"):
         end = start + len(line)
-        if len(line) <= _LONGEST_ALONE_LINE or line.lstrip(MARKS_AROUND)[:3].isupper():
+        if line and (len(line) <= _LONGEST_ALONE_LINE or line.lstrip(MARKS_AROUND)[:3].isupper()):
             mark = _on_own_line(line, start, end)
             if mark and not any(start < place <= end for place in taken):
                 found.append(mark)
@@ -203,7 +211,9 @@ def _before_colons(text: str) -> list[tuple[int, int, str, str]]:
     while colon >= 0:
         mark = _heading_before(text, max(text.rfind("\n", floor, colon) + 1, floor, colon - 60), colon)
         if mark:
-            floor = colon + 1 + len(_EMPHASIS.match(text, colon + 1).group())  # type: ignore[union-attr]
+            floor = colon + 1
+            while text.startswith("*", floor):
+                floor += 1
             found.append((mark[0], floor, mark[1], mark[2]))
         colon = text.find(":", colon + 1)
     return found
