@@ -279,3 +279,14 @@ class TrainSettings(_Section):
         True, description="Validate before the first step too: the untrained system."
     )
     track: Literal["none", "tensorboard"] = Field("none", description="Also write curves for TensorBoard.")
+
+    @model_validator(mode="after")
+    def _the_rate_lasts(self) -> TrainSettings:
+        ends = self.schedule == "cosine" and 0 < self.horizon_epochs < self.epochs
+        if ends and not self.final_lr_share:
+            raise ValueError(
+                f"train.horizon_epochs ({self.horizon_epochs:g}) is before the last of {self.epochs} epochs, "
+                "so the rest would have a learning rate of 0; raise it, lower train.epochs or set "
+                "train.final_lr_share."
+            )
+        return self

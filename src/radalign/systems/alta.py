@@ -36,7 +36,7 @@ from radalign.objectives.gather import gather_embeddings, mean_of_all
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
-from radalign.systems.contradictions import need_targets
+from radalign.systems.contradictions import need_bottleneck, need_decoder_heads, need_targets
 from radalign.systems.groups import decayed_and_plain
 from radalign.systems.masked_record import (
     HiddenWords,
@@ -103,7 +103,9 @@ class ALTA(System):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         s, d_img, d_txt = self.settings, self.vision.width, self.text.width
+        need_decoder_heads(d_img, s.decoder_heads)
         for encoder in (self.vision, self.text):
+            need_bottleneck(encoder.width, s.adapter_ratio)
             for block in encoder.transformer.blocks:
                 block.attention_adapter = SequentialAdapter(encoder.width, s.adapter_ratio)
                 block.parallel_adapter = ParallelAdapter(encoder.width, s.adapter_ratio)

@@ -25,7 +25,7 @@ from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.data.settings import DataSettings
 from radalign.study import Manifest, Study
 from radalign.systems.asked import list_of_studies, list_of_texts, need_batch_size
-from radalign.systems.contradictions import need_objective
+from radalign.systems.contradictions import need_objective, need_whole_patches
 from radalign.systems.devices import need_device
 from radalign.systems.recipe import Recipe, RecipeError, explain, load_recipe
 from radalign.weights.hub import load_text, load_vision
@@ -77,6 +77,7 @@ class System(nn.Module):
         self.settings = self._checked(recipe)
         self.recipe = recipe
         self.vision = load_vision(recipe.backbones.vision)
+        need_whole_patches(recipe.data.size_px, self.vision.patch_px)
         if recipe.data.mean:
             self.vision.mean, self.vision.std = _three(recipe.data.mean), _three(recipe.data.std)
         self.text, self.tokenizer = load_text(recipe.backbones.text)

@@ -38,7 +38,12 @@ from radalign.reports.truncate import truncate
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
 from radalign.systems.clinvla_reconstruction import ClinVLAReconstruction
-from radalign.systems.contradictions import need_downstream_adapters, need_targets
+from radalign.systems.contradictions import (
+    need_decoder_heads,
+    need_downstream_adapters,
+    need_mask,
+    need_targets,
+)
 from radalign.systems.masked_record import MaskedRecordSettings, shrink
 from radalign.systems.recipe import Recipe
 from radalign.systems.warm_start import ImageFeatures, TextFeatures, WarmMaps
@@ -126,6 +131,7 @@ class ClinVLA(System):
         super().__init__(_with_priors(recipe))
         s, slots = self.settings, self.recipe.data.slots
         need_downstream_adapters(s)
+        need_mask(s)
         for encoder in (self.vision, self.text):
             encoder.embedding_adapter = (
                 InvertibleAdapter(encoder.width, s.adapter_init) if s.invertible else None
@@ -159,6 +165,7 @@ class ClinVLA(System):
             return None
         if self.weight("image_reconstruction"):
             need_targets(self.recipe.data.slots, self.settings.mask_ratio)
+            need_decoder_heads(self.vision.width, self.settings.decoder_heads)
         return ClinVLAReconstruction(self, self.settings, self.recipe.data.size_px // self.vision.patch_px)
 
     def _choose_what_trains(self) -> None:

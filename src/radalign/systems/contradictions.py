@@ -54,6 +54,9 @@ def checked_shares(shares: tuple[float, float, float]) -> tuple[float, float, fl
 WordShares = Annotated[tuple[float, float, float], AfterValidator(checked_shares)]
 
 
+REGULARISERS = frozenset({"orthogonality"})  # zero at the start, so that alone they move nothing
+
+
 def need_objective(trains: bool, weights: Mapping[str, float], names: Sequence[str]) -> None:
     """Refuse to train what no loss reaches.
 
@@ -63,10 +66,10 @@ def need_objective(trains: bool, weights: Mapping[str, float], names: Sequence[s
         names: The objectives that the system has.
 
     Raises:
-        RecipeError: If every weight is 0.
+        RecipeError: If every weight is 0, or of a regulariser alone.
     """
-    if trains and not any(weights.values()):
-        known = ", ".join(names)
+    if trains and not any(weight for name, weight in weights.items() if name not in REGULARISERS):
+        known = ", ".join(name for name in names if name not in REGULARISERS)
         raise RecipeError(f"No objective has a weight above 0, so nothing could train; set one of {known}.")
 
 
@@ -92,6 +95,60 @@ def need_targets(slots: Sequence[str], mask_ratio: float, slot: str = "") -> Non
         )
 
 
+def need_whole_patches(size_px: int, patch_px: int) -> None:
+    """Refuse an image that is no grid of patches.
+
+    Raises:
+        RecipeError: With the nearest smaller size that is one.
+
+    >>> need_whole_patches(224, 14)
+    """
+    if size_px % patch_px:
+        raise RecipeError(
+            f"data.size_px={size_px} is no multiple of a patch ({patch_px} px); "
+            f"use {size_px // patch_px * patch_px or patch_px}."
+        )
+
+
+def need_decoder_heads(width: int, heads: int) -> None:
+    """Refuse heads of the image decoder that the vision encoder's width does not allow.
+
+    Raises:
+        RecipeError: The published 6 heads fit a width of 768 or 384, not of 1024.
+    """
+    if width % heads:
+        raise RecipeError(
+            f"The vision encoder's width of {width} does not divide into {heads} heads of the image decoder; "
+            "set model.decoder_heads."
+        )
+
+
+def need_bottleneck(width: int, ratio: float) -> None:
+    """Refuse adapters without a single hidden number.
+
+    Raises:
+        RecipeError: If the share of the width rounds down to none.
+    """
+    if int(width * ratio) < 1:
+        raise RecipeError(
+            f"{ratio:g} of a width of {width} is no number at all, so that no adapter could learn; "
+            f"set model.adapter_ratio to at least {1 / width:.2g}."
+        )
+
+
+def need_mask(settings: Any) -> None:
+    """Refuse a way to draw the kept patches where all are kept.
+
+    Raises:
+        RecipeError: If nothing is dropped.
+    """
+    if settings.mask != "random" and not settings.mask_ratio:
+        raise RecipeError(
+            f'model.mask="{settings.mask}" draws the patches that are kept, but none is dropped; '
+            "set model.mask_ratio above 0."
+        )
+
+
 def need_downstream_adapters(settings: Any) -> None:
     """Refuse ClinVLA's second stage without the task adapters that it trains (R17).
 
@@ -108,6 +165,25 @@ def need_downstream_adapters(settings: Any) -> None:
     if settings.train_backbones:
         raise RecipeError(
             'model.stage = "downstream" freezes all but task adapters; set model.train_backbones=false.'
+        )
+
+
+def need_queries(settings: Any, weights: Mapping[str, float]) -> None:
+    """Refuse sizes and objectives that NEARL-CLIP's interaction does not allow.
+
+    Raises:
+        RecipeError: If the heads do not divide the attention's width, or texts that see images are to be
+            told apart from the reports of other studies.
+    """
+    if settings.inner_width % settings.inner_heads:
+        raise RecipeError(
+            f"model.inner_width={settings.inner_width} does not divide into model.inner_heads="
+            f"{settings.inner_heads}; set one of them."
+        )
+    if weights.get("global_contrastive") and settings.interaction != "prototype":
+        raise RecipeError(
+            "objectives.global_contrastive needs texts that do not see the images; "
+            'set model.interaction="prototype".'
         )
 
 

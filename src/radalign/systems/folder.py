@@ -1,7 +1,7 @@
 """A system on disk: a folder of readable files, written whole or not at all, and never a pickle.
 
 recipe.toml            the full settings; a backbone `./vision` lies inside the folder and moves with it
-adapters.safetensors   only what trained (and what was computed at the start), not the backbones
+adapters.safetensors   only what trained (and what was computed at the start), and its SHA-256
 backbones.toml         name and SHA-256 of each frozen backbone
 preprocessing.toml     how an image and a text become the input
 README.md              the model card
@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from radalign.files import open_as_umask_says
 from radalign.systems.recipe import Recipe, recipe_from_table
 from radalign.systems.recipe_versions import old_scale, upgraded
+from radalign.weights.sums import DamagedFileError, load_summed, save_summed
 
 if TYPE_CHECKING:
     from radalign.systems.base import System
@@ -73,7 +72,7 @@ def write_files(
     specs = {"vision": backbones.vision, "text": backbones.text}
     named = {side: {"spec": specs[side], "identity": name} for side, name in system.backbones.items()}
     (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
-    save_file(system.saved_state(), folder / TENSORS)
+    save_summed(system.saved_state(), folder / TENSORS)
     open_as_umask_says(folder / TENSORS)
     (folder / "backbones.toml").write_text(tomli_w.dumps(named), encoding="utf-8")
     (folder / "preprocessing.toml").write_text(tomli_w.dumps(_preprocessing(system)), encoding="utf-8")
@@ -180,12 +179,7 @@ def saved_recipe(folder: Path) -> Recipe:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise SystemFolderError(f"{folder} lacks {', '.join(missing)}; copy the whole folder again.")
-    try:
-        table = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SystemFolderError(
-            f"{folder / 'recipe.toml'} is not readable TOML ({error}); copy it again."
-        ) from error
+    table = _toml(folder / "recipe.toml")
     _find_inside(table, folder)
     if old_scale(table) > 1:
         _LOG.warning(
@@ -194,6 +188,13 @@ def saved_recipe(folder: Path) -> Recipe:
             folder / "recipe.toml",
         )
     return recipe_from_table(upgraded(table), str(folder / "recipe.toml"))
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SystemFolderError(f"{path} is not readable TOML ({error}); copy it again.") from error
 
 
 def _find_inside(table: dict[str, Any], folder: Path) -> None:
@@ -213,7 +214,7 @@ def check_backbones(system: System, folder: Path) -> None:
     """
     from radalign.systems.base import weights_hash
 
-    saved = tomllib.loads((folder / "backbones.toml").read_text(encoding="utf-8"))
+    saved = _toml(folder / "backbones.toml")
     for side, identity in system.backbones.items():
         wanted = saved.get(side, {}).get("identity", "")
         if weights_hash(wanted) != weights_hash(identity):
@@ -231,12 +232,11 @@ def own_tensors(folder: Path) -> dict[str, Tensor]:
     """
     path = folder / TENSORS
     try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
+        return load_summed(path)[0]
+    except DamagedFileError as error:
         raise SystemFolderError(
             f"{path} is damaged ({error}); copy it again or use another checkpoint."
         ) from error
-    return tensors
 
 
 def _load_own(system: System, folder: Path) -> None:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from radalign.data.batches import TextBatch
+from radalign.data.batches import BatchError, TextBatch
 from radalign.nn.decoder import ImageDecoder
 from radalign.nn.heads import WordHead
 from radalign.objectives.masked import (
@@ -115,7 +115,16 @@ def pixel_error(
         views: [N, H, W] at the targets' size.
         patch_px: Side of a target patch.
         vision: Its normalisation is the targets' scale; the views are grey, so its channels share their mean.
+
+    Raises:
+        BatchError: If the views do not have the targets' size.
     """
+    side = round((decoder.position.shape[0] - 1) ** 0.5) * patch_px
+    if views.shape[-2:] != (side, side):
+        raise BatchError(
+            f"Pixels are rebuilt from {side} x {side} px, not {views.shape[-2]} x {views.shape[-1]}; read "
+            "images with `system.loading()`, or set objectives.image_reconstruction=0."
+        )
     mean, std = sum(vision.mean) / len(vision.mean), sum(vision.std) / len(vision.std)
     target = patch_targets(views, patch_px, mean=mean, std=std)
     return masked_patch_error(decoder(tokens, keep), target, keep)

@@ -24,6 +24,7 @@ from radalign.nn.fusion import mean_over_views
 from radalign.nn.heads import WordHead
 from radalign.nn.masking import random_keep
 from radalign.systems.base import Settings, System
+from radalign.systems.contradictions import need_decoder_heads
 from radalign.systems.groups import decayed_and_plain
 from radalign.systems.masked_record import (
     MaskedRecordSettings,
@@ -54,7 +55,7 @@ class MRM(System):
         recipe: With `system = "mrm"`; `data.size_px` is the encoder's size.
 
     Raises:
-        RecipeError: If the size is no multiple of the patches, or no objective is on.
+        RecipeError: If the decoder's heads do not fit, or no objective is on.
     """
 
     Settings: ClassVar[type[Settings]] = MRMSettings
@@ -66,17 +67,13 @@ class MRM(System):
         super().__init__(recipe)
         s, d = self.settings, self.vision.width
         self.target_px = self.vision.patch_px * s.target_scale
-        size, patch = recipe.data.size_px, self.vision.patch_px
-        if size % patch:
-            raise RecipeError(
-                f"data.size_px={size} is no multiple of a patch ({patch} px); "
-                f"use {size // patch * patch or patch}."
-            )
+        need_decoder_heads(d, s.decoder_heads)
         if s.vision_start == "random":
             draw_anew(self.vision)
         if s.text_start == "random":
             draw_anew(self.text)
-        self.decoder = ImageDecoder(d, size // patch, self.target_px, s.decoder_depth, s.decoder_heads)
+        grid = recipe.data.size_px // self.vision.patch_px
+        self.decoder = ImageDecoder(d, grid, self.target_px, s.decoder_depth, s.decoder_heads)
         self.image_to_text = nn.Linear(d, self.text.width)
         self.word_head = WordHead(self.text.width, self.text.config.vocabulary)
         self._choose_what_trains()

@@ -31,7 +31,7 @@ from radalign.objectives.gather import gather, gather_uneven, mean_of_all
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings
 from radalign.systems.classifier import Classifier, cosine_logits, targets_of
-from radalign.systems.contradictions import Template, interacts
+from radalign.systems.contradictions import Template, interacts, need_queries
 from radalign.systems.frozen_space import LabelMaps, has_joint_space, joint_width, text_pool_of
 from radalign.systems.prototypes import learn_prototypes
 from radalign.systems.recipe import Recipe, RecipeError
@@ -99,6 +99,7 @@ class NEARLCLIP(Classifier):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         s, d_v, d_t = self.settings, self.vision.width, self.text.width
+        need_queries(s, recipe.objectives)
         self.levels_v = len(self.vision.transformer.blocks)
         self.levels_t = len(self.text.transformer.blocks)
         self.useformer = USEformer(
@@ -361,8 +362,6 @@ class NEARLCLIP(Classifier):
         if self.weight("classification"):
             losses["classification"] = F.cross_entropy(logits, targets_of(batch, len(self.classes)))
         if self.weight("global_contrastive"):
-            if self.settings.interaction != "prototype":
-                raise RecipeError("global_contrastive needs model.interaction = 'prototype'; set it.")
             z_rep, _, more = self._read(batch.texts, prototypes)
             losses["global_contrastive"] = self._pairs(z_img, z_rep, batch.same)
             terms = terms + more

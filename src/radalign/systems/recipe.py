@@ -117,8 +117,10 @@ def explain(error: ValidationError) -> str:
     return "\n".join(lines)
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
-    """`over` on top of `base`, table by table; `[objectives]` is replaced whole: its keys are a choice.
+def merge(base: Mapping[str, Any], over: Mapping[str, Any], deep: bool = True) -> Table:
+    """`over` on top of `base`, table by table; `[objectives]` and an encoder's table are replaced whole.
+
+    The keys of `[objectives]` are a choice; those of an encoder describe one encoder together.
 
     >>> merge({"train": {"epochs": 1, "lr": 2}}, {"train": {"epochs": 3}})
     {'train': {'epochs': 3, 'lr': 2}}
@@ -126,8 +128,8 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
     merged = dict(base)
     for key, value in over.items():
         both_tables = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        deeper = both_tables and key not in ("objectives", "vision", "text")
-        merged[key] = merge(merged[key], value) if deeper else value
+        deeper = deep and both_tables and key != "objectives"
+        merged[key] = merge(merged[key], value, deep=key != "backbones") if deeper else value
     return merged
 
 

@@ -4,7 +4,7 @@
         system/<name>            what the system saves (what trains, and what was computed at the start)
         optimizer/<name>/<key>   moments and step counts of each parameter
         average/<name>           the running average of the weights
-        metadata: JSON           place in the run, best result, log position
+        metadata                 JSON: place in the run, best result, log position; the SHA-256 of all
 
 One file, replaced in one step: a kill at any moment leaves either the old or the new one. No pickle. Random
 numbers need no state: order, changes and sentences are functions of (seed, epoch, study), masks and dropout
@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from radalign.files import open_as_umask_says
+from radalign.weights.sums import DamagedFileError, load_summed, save_summed
 
 
 class CheckpointError(ValueError):
@@ -83,7 +83,7 @@ def write_resume_point(path: Path, place: Place, tensors: Mapping[str, Mapping[s
     }
     partial = path.with_name(path.name + ".partial")
     try:
-        save_file(flat, partial, metadata={"place": json.dumps(asdict(place))})
+        save_summed(flat, partial, {"place": json.dumps(asdict(place))})
         open_as_umask_says(partial)
         with partial.open("rb") as written:
             os.fsync(written.fileno())
@@ -127,10 +127,9 @@ def read_resume_point(path: Path) -> tuple[Place, dict[str, dict[str, Tensor]]]:
     if not path.is_file():
         raise CheckpointError(f"There is no resume point at {path}; start the run without --resume.")
     try:
-        with safe_open(path, framework="pt") as file:
-            place = Place(**json.loads(file.metadata()["place"]))
-            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        flat, said = load_summed(path)
+        place = Place(**json.loads(said["place"]))
+    except (DamagedFileError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"The resume point {path} is damaged ({error}); start the run again with --overwrite."
         ) from error

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from torch import Tensor
+
 from radalign.nn.text import TextEncoder
 from radalign.nn.vision import VisionEncoder
-from radalign.weights.files import read_checkpoint
 from radalign.weights.fill import freeze
 from radalign.weights.names import CheckpointError
+from radalign.weights.sums import DamagedFileError, load_summed
 
 Encoder = TypeVar("Encoder", VisionEncoder, TextEncoder)
 Side = Literal["vision", "text"]
@@ -49,7 +51,7 @@ def trained_encoder(folder: Path, side: Side, load: Callable[[Any], Encoder]) ->
     start = f"{side}."
     tensors = {
         name.removeprefix(start): tensor.float()
-        for name, tensor in read_checkpoint(folder / TENSORS).items()
+        for name, tensor in _tensors(folder / TENSORS).items()
         if name.startswith(start)
     }
     _need_whole(folder, side, set(encoder.state_dict()) - _fixed(encoder), set(tensors), encoder.identity)
@@ -60,6 +62,13 @@ def trained_encoder(folder: Path, side: Side, load: Callable[[Any], Encoder]) ->
             f"{folder / TENSORS} does not fit the encoder of its recipe ({error}); copy the folder again."
         ) from error
     return freeze(encoder, str(recipe["name"]))
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_summed(path)[0]
+    except DamagedFileError as error:
+        raise CheckpointError(f"{path} is damaged ({error}); copy the folder again.") from error
 
 
 def _recipe(folder: Path) -> dict[str, Any]:

@@ -192,6 +192,23 @@ def test_a_half_written_checkpoint_is_refused_with_a_sentence(tiny, tmp_path):
         radalign.load(tmp_path / "run")
 
 
+def test_one_flipped_bit_in_a_saved_system_is_refused_with_a_sentence(tiny, tmp_path):
+    tiny().save(tmp_path / "run")
+    path = tmp_path / "run" / "adapters.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2] + bytes([whole[-2] ^ 4]) + whole[-1:])
+    with pytest.raises(ValueError, match=r"is damaged .*SHA-256 differs.* copy it again"):
+        radalign.load(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["recipe.toml", "backbones.toml"])
+def test_a_half_written_table_is_named(tiny, tmp_path, name):
+    tiny().save(tmp_path / "run")
+    (tmp_path / "run" / name).write_text("[vision\n")
+    with pytest.raises(ValueError, match=f"{name} is not readable TOML .* copy it again"):
+        radalign.load(tmp_path / "run")
+
+
 def test_a_checkpoint_of_other_sizes_is_refused(tiny, tmp_path):
     tiny("clinvla", "model.adapter_hidden=4").save(tmp_path / "run")
     recipe = tmp_path / "run" / "recipe.toml"
@@ -208,7 +225,7 @@ def test_a_full_disk_leaves_the_earlier_folder_as_it_was(tiny, tmp_path, monkeyp
     def no_space(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("radalign.systems.folder.save_file", no_space)
+    monkeypatch.setattr("radalign.systems.folder.save_summed", no_space)
     with torch.no_grad():
         system.log_scales += 1
     with pytest.raises(OSError, match="No space left"):

@@ -42,6 +42,24 @@ NONE = ["objectives.global_contrastive=0", "objectives.local_contrastive=0"]
         ("nearl-clip", [*CLIP, "model.template=a {x} {}"], "must name the class once"),
         ("nearl-clip", [*CLIP, "model.template=chest"], "must name the class once"),
         ("clip-adapter", [*CLIP, "model.template={"], "must name the class once"),
+        ("alta", [*PLAIN, "model.decoder_heads=5"], r"set model\.decoder_heads"),
+        (
+            "clinvla",
+            [*TINY, "objectives.image_reconstruction=1", "model.decoder_heads=5"],
+            "model.decoder_heads",
+        ),
+        ("mrm", [*PLAIN[:3], "data.size_px=32", "model.decoder_heads=5"], r"model\.decoder_heads"),
+        ("alta", [*ALTA, "model.adapter_ratio=0.01"], r"set model\.adapter_ratio"),
+        ("alta", [*ALTA, "data.size_px=36"], r"no multiple of a patch \(8 px\); use 32"),
+        ("clinvla", [*TINY, "data.size_px=36"], r"no multiple of a patch \(8 px\); use 32"),
+        ("clinvla", [*TINY, "model.mask=foreground", "model.mask_ratio=0"], r"set model\.mask_ratio above 0"),
+        ("nearl-clip", [*CLIP, "model.inner_heads=5"], r"inner_width=192 .* model\.inner_heads=5"),
+        (
+            "nearl-clip",
+            [*CLIP, "model.interaction=instance", "objectives.global_contrastive=1"],
+            r"set model\.interaction=\"prototype\"",
+        ),
+        ("clinvla", [*TINY, "train.epochs=4", "train.horizon_epochs=2"], "would have a learning rate of 0"),
     ],
 )
 def test_a_contradiction_is_refused_where_the_system_is_made(recipe, settings, sentence):
@@ -56,6 +74,7 @@ def test_a_contradiction_is_refused_where_the_system_is_made(recipe, settings, s
         ("clinvla", [*TINY, *NONE]),
         ("linear-heads", [*PLAIN, NONE[0]]),
         ("nearl-clip", [*CLIP, "objectives={}"]),
+        ("nearl-clip", [*CLIP, "objectives={orthogonality=0.1}"]),
     ],
 )
 def test_weights_that_are_all_zero_are_refused_before_an_image_is_read(recipe, settings, tmp_path):

@@ -9,6 +9,7 @@ import tomli_w
 import torch
 
 import radalign
+from radalign.data.batches import BatchError, ImageBatch, StudyBatch
 from radalign.data.settings import DataSettings
 from radalign.systems.base import create
 from radalign.systems.recipe import RecipeError, load_recipe
@@ -52,6 +53,16 @@ def test_the_weight_of_the_reconstruction_does_not_change_what_the_encoder_sees(
     system.total(system.objectives(batch)).backward()
     system.eval().embed_studies(list(manifest)[:2], manifest)
     assert seen == {32}
+
+
+@pytest.mark.parametrize("recipe", SMALL)
+@pytest.mark.parametrize("size", [(32, 32), (64, 32)])
+def test_images_that_are_too_small_to_rebuild_are_a_sentence(recipe, size):
+    settings = ["objectives.image_reconstruction=1.0", 'data.slots=["current_frontal"]']
+    system = create(recipe, [*SMALL[recipe], *settings]).train()
+    images = ImageBatch(torch.zeros(2, 1, *size, dtype=torch.uint8), torch.ones(2, 1, dtype=torch.bool))
+    with pytest.raises(BatchError, match=rf"rebuilt from 64 x 64 px, not {size[0]} x {size[1]}"):
+        system.objectives(StudyBatch(images, system.tokenize(["Normal.", "Effusion."])))
 
 
 def test_the_published_sizes_stay():

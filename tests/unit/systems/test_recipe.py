@@ -39,6 +39,22 @@ def test_a_recipe_extends_another_and_replaces_objectives_whole(tmp_path):
     assert recipe.train == load_recipe("clinvla").train
 
 
+def test_a_recipe_changes_how_texts_vary_one_setting_at_a_time_and_replaces_an_encoder_whole(tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        'extends = "clinvla-warm"\nname = "mine"\n[data.text]\nsection = "impression"\n'
+        "[backbones]\ntext = { random = { width = 8 } }\n"
+    )
+    (tmp_path / "child.toml").write_text(
+        'extends = "mine.toml"\nname = "child"\n[backbones]\ntext = { file = "x" }\n'
+    )
+    parent, recipe = load_recipe("clinvla-warm"), load_recipe(tmp_path / "child.toml")
+    assert recipe.data.text.section == "impression"
+    assert recipe.data.text.sample_probability == parent.data.text.sample_probability == 0.5
+    assert recipe.backbones.text == {"file": "x"}
+    assert recipe.backbones.vision == parent.backbones.vision
+
+
 def test_a_circle_of_recipes_is_an_error(tmp_path):
     (tmp_path / "a.toml").write_text('extends = "b.toml"\n')
     (tmp_path / "b.toml").write_text('extends = "a.toml"\n')

@@ -219,11 +219,13 @@ def test_a_disk_with_too_little_room_leaves_the_earlier_point(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["p"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x00" * 40, None])
+@pytest.mark.parametrize("damage", ["empty", "zeros", "half", "one bit"])
 def test_a_damaged_resume_point_is_a_sentence(tmp_path, damage):
     path = tmp_path / "p"
     write_resume_point(path, Place(), {"system": {"a": torch.ones(100)}})
-    path.write_bytes(path.read_bytes()[:-50] if damage is None else damage)
+    whole = path.read_bytes()
+    flipped = whole[:-1] + bytes([whole[-1] ^ 1])
+    path.write_bytes({"empty": b"", "zeros": b"\x00" * 40, "half": whole[:-50], "one bit": flipped}[damage])
     with pytest.raises(CheckpointError, match=r"is damaged .* --overwrite"):
         read_resume_point(path)
     with pytest.raises(CheckpointError, match=r"no resume point"):
