@@ -66,9 +66,13 @@ FUSION_WORDS = (
 )
 SYSTEM_WORDS = (
     "ALTA with the global objective, unmasked views, and its adapters in both towers; `slot maps` adds the "
-    'closed-form map per slot (`model.warm_start = "cca"`). A system without prior slots is judged by the '
-    "embeddings of both studies and their difference; its sentences, by the current study alone."
+    'closed-form map per slot (`model.warm_start = "cca"`). A system without prior slots sees the current '
+    "study alone, and is judged by that. The arm `compared afterwards` is a rival of another kind: the same "
+    "weights embed both studies, and the probe reads both embeddings and their difference, three times as "
+    "many numbers; the prior is there, but comes in after the system. Its sentences are those of the "
+    "current study."
 )
+AFTERWARDS = ", compared afterwards"
 WHOLE = "whole report"
 FUSION_GAPS = [
     (f"closed form, priors, {WHOLE}", f"closed form, no priors, {WHOLE}"),
@@ -80,7 +84,9 @@ FUSION_GAPS = [
 ]
 SYSTEM_GAPS = [
     ("ALTA, priors, slot maps", "ALTA, no priors, slot maps"),
+    ("ALTA, priors, slot maps", f"ALTA, no priors, slot maps{AFTERWARDS}"),
     ("ALTA, priors, mean", "ALTA, no priors, mean"),
+    ("ALTA, priors, mean", f"ALTA, no priors, mean{AFTERWARDS}"),
     ("ALTA, priors, attention", "ALTA, priors, mean"),
 ]
 Cell = tuple[str, int]
@@ -174,7 +180,8 @@ def page(work: Path, manifest: Manifest) -> str:
     parts += table(fused, judge, FUSION_GAPS)
     if trained:
         parts += ["", "## Whole systems, adapters trained", "", SYSTEM_WORDS, "", *runs_table(trained), ""]
-        parts += table(trained, judge, SYSTEM_GAPS)
+        late = {arm + AFTERWARDS: paths for arm, paths in trained.items() if "no priors" in arm}
+        parts += table({**trained, **late}, judge, SYSTEM_GAPS, late)
     return "\n".join(
         [*parts, "", "Made by `python scripts/temporal_change.py --data FOLDER/manifest.parquet`.", ""]
     )

@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -115,22 +115,35 @@ def words_in(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: unit(unit(np.stack(rows)).mean(0)) for name, rows in grouped.items()}
 
 
-def scored(paths: Sequence[Path], judge: Judge) -> tuple[float, Statistic, Statistic]:
-    """Validation probe, test probe and test sentences of one arm, averaged over its seeds."""
+def scored(paths: Sequence[Path], judge: Judge, afterwards: bool) -> tuple[float, Statistic, Statistic]:
+    """Validation probe, test probe and test sentences of one arm, averaged over its seeds.
+
+    Args:
+        paths: One per seed; z is [N, E], or [N, 3 E] of a system without prior slots: now, before, change.
+        judge: Of all arms.
+        afterwards: The probe reads all of z. Otherwise it reads what the system makes of the study that it
+            is given, the first E numbers; sentences always do.
+    """
     values, probes, asked = [], [], []
     for path in paths:
         stored = dict(np.load(path))
-        z, words = stored["z"], words_in(stored)
-        value, statistic = judge.probe(z)
+        words = words_in(stored)
+        alone = stored["z"][:, : len(next(iter(words.values())))]
+        value, statistic = judge.probe(stored["z"] if afterwards else alone)
         values.append(value)
         probes.append(statistic)
-        asked.append(judge.asked(z[:, : len(next(iter(words.values())))], words))
+        asked.append(judge.asked(alone, words))
     return float(np.mean(values)), average_of(probes), average_of(asked)
 
 
-def table(arms: dict[str, list[Path]], judge: Judge, pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Rows of arms, then paired differences."""
-    found = {arm: scored(paths, judge) for arm, paths in arms.items()}
+def table(
+    arms: dict[str, list[Path]],
+    judge: Judge,
+    pairs: Sequence[tuple[str, str]],
+    afterwards: Collection[str] = (),
+) -> list[str]:
+    """Rows of arms, then paired differences; `afterwards` names arms whose probe reads both studies."""
+    found = {arm: scored(paths, judge, arm in afterwards) for arm, paths in arms.items()}
     draws = judge.draws([s for _, probe, asked in found.values() for s in (probe, asked)])
     probe = dict(zip(found, draws[::2], strict=True))
     asked = dict(zip(found, draws[1::2], strict=True))
