@@ -21,6 +21,7 @@ from radalign.systems.base import System, build
 from radalign.systems.folder import write_files
 from radalign.systems.recipe import Recipe, load_recipe
 from radalign.weights import alta, bert, vit
+from radalign.weights.extras import CXR_BERT_DROPOUT
 from radalign.weights.fill import fill
 from radalign.weights.hub import three
 from radalign.weights.importing import KINDS, Imported, import_encoder
@@ -89,7 +90,7 @@ def _write_encoders(
         mean=three(looks["mean"]), std=three(looks["std"]),
     )  # fmt: skip
     shape_t = TextConfig(
-        _blocks(text, norm="post", dropout=0.25, attention_dropout=0.25),
+        _blocks(text, norm="post", dropout=CXR_BERT_DROPOUT, attention_dropout=CXR_BERT_DROPOUT),
         text["vocabulary"],
         text["max_tokens"],
         segments=text["segments"],

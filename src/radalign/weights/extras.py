@@ -28,6 +28,7 @@ _HEAD = {"dense": "dense_to_hidden", "norm": "LayerNorm", "out": "dense_to_outpu
 _WORD_HEAD = {"dense": "transform.dense", "norm": "transform.LayerNorm"}
 PROJECTION = "cls_projection_head."
 WORDS = "cls.predictions."
+CXR_BERT_DROPOUT = 0.25  # of hidden states and attention, as its config.json says
 
 
 def decoder_names(depth: int) -> dict[str, str]:

@@ -22,12 +22,12 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from radalign.nn.text import TextEncoder
+from radalign.nn.text import TextConfig, TextEncoder
 from radalign.nn.vision import IMAGENET_MEAN, IMAGENET_STD, VisionEncoder
 from radalign.weights import bert, biomedclip, extras, hub, vit
 from radalign.weights.fill import fill
 from radalign.weights.names import Account, CheckpointError
-from radalign.weights.settings import check_keys, check_sizes
+from radalign.weights.settings import check_keys, check_sizes, heads_of_width
 from radalign.weights.source import Source, read_source
 from radalign.weights.tokenizer import NO_TOKENIZER
 from radalign.weights.write import copy_tokenizer, new_folder, write_looks, write_vision
@@ -104,8 +104,9 @@ def _timm(
         "mean": hub.three(said.get("image_mean", mean)), "std": hub.three(said.get("image_std", std)),
         "position": position, "norm_eps": said.get("norm_eps_vision", 1e-6),
     }  # fmt: skip
-    heads = {"heads": int(said["vision_heads"])} if "vision_heads" in said else {}
-    shape = vit.timm_config(published, how | heads)
+    width = vit.timm_config(published, {"heads": 1}).transformer.width
+    heads, notes = heads_of_width(said, "vision_heads", width)
+    shape = vit.timm_config(published, how | {"heads": heads})
     blocks = shape.transformer
     check_sizes(said, {
         "vision_dim": blocks.width, "vision_depth": blocks.depth, "patch_size": shape.patch_px,
@@ -121,7 +122,7 @@ def _timm(
         if decoder
         else "The checkpoint has no image decoder: ALTA's begins at random and trains."
     )
-    return _result({"vision": encoder.identity}, parts, source, (note,))
+    return _result({"vision": encoder.identity}, parts, source, (note, *notes))
 
 
 def _dinov2(source: Source, folder: Path) -> Imported:
@@ -138,14 +139,12 @@ def _vision(source: Source, folder: Path, types: tuple[str, ...]) -> Imported:
     return _result({"vision": encoder.identity}, {"vision encoder": _own(account)}, source)
 
 
-def _bert(source: Source, folder: Path) -> Imported:
+def _bert(source: Source, folder: Path, dropout: float = 0.1) -> Imported:
     """A Hugging Face folder or file with a BERT, and the heads that are known."""
     source = replace(source, tensors=bert.tidy(source.tensors))
-    settings = source.settings
+    settings, assumed = source.settings, tuple[str, ...]()
     if "model_type" not in settings:
-        check_keys(settings)
-        prefix = bert.HF.prefix(source.tensors)
-        shape = bert.config_of_shapes(source.tensors, prefix, int(settings.get("text_heads", 0)))
+        shape, assumed = _bare_bert(source, dropout)
         encoder, account = fill(TextEncoder(shape), source.name, bert.HF, source.tensors)
         settings = bert.settings_of(shape)
     else:
@@ -156,11 +155,24 @@ def _bert(source: Source, folder: Path) -> Imported:
     settings = dict(settings) | ({NO_TOKENIZER: True} if notes else {})
     _keep(replace(source, settings=settings), folder, account.loaded + heads)
     parts = {"text encoder": _own(account)} | ({"heads": Account(heads, (), ())} if heads else {})
-    return _result({"text": encoder.identity}, parts, source, notes)
+    return _result({"text": encoder.identity}, parts, source, (*notes, *assumed))
+
+
+def _bare_bert(source: Source, dropout: float) -> tuple[TextConfig, tuple[str, ...]]:
+    """The shape of a BERT in a lone file, and what had to be assumed."""
+    said, prefix = source.settings, bert.HF.prefix(source.tensors)
+    check_keys(said)
+    shape = bert.config_of_shapes(source.tensors, prefix, heads=1)
+    blocks = shape.transformer
+    heads, assumed = heads_of_width(said, "text_heads", blocks.width)
+    check_sizes(said, {"text_dim": blocks.width, "text_depth": blocks.depth, "vocab_size": shape.vocabulary})
+    eps = said.get("norm_eps_text", blocks.norm_eps)
+    blocks = replace(blocks, heads=heads, norm_eps=eps, dropout=dropout, attention_dropout=dropout)
+    return replace(shape, transformer=blocks), assumed
 
 
 def _cxr_bert(source: Source, folder: Path) -> Imported:
-    found = _bert(source, folder)
+    found = _bert(source, folder, extras.CXR_BERT_DROPOUT)
     if not extras.has_projection(source.tensors):
         note = "The checkpoint has no cls_projection_head: ALTA's text heads begin at random."
         return replace(found, notes=(*found.notes, note))

@@ -31,17 +31,79 @@ KEYS = {
 }
 
 
+_POSITIVE = frozenset({"adapter_ratio", "norm_eps_vision", "norm_eps_text"})
+_COLOURS = frozenset({"image_mean", "image_std"})
+
+
 def check_keys(settings: Mapping[str, Any]) -> None:
-    """Refuse a key that would be ignored in silence.
+    """Refuse a key that would be ignored in silence, and a value that no checkpoint can have.
 
     Raises:
-        CheckpointError: With the keys there are.
+        CheckpointError: With the keys there are, or what a value must be.
     """
+    if "model_type" in settings:
+        raise CheckpointError(
+            f"This is a Hugging Face folder of type {settings['model_type']}, not a checkpoint with timm's "
+            "names; import it as what it is."
+        )
     unknown = sorted(set(settings) - set(KEYS))
     if unknown:
         raise CheckpointError(
             f"Unknown keys in the configuration: {', '.join(unknown)}; use some of {', '.join(KEYS)}."
         )
+
+    for key, value in settings.items():
+        wanted = _wanted(key, value)
+        if wanted:
+            raise CheckpointError(f"In the configuration {key} must be {wanted}, not {value!r}; mend it.")
+
+
+def _wanted(key: str, value: Any) -> str:
+    """What a value should have been; nothing when it is that."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key == "seed":
+        return ""
+    if key in _POSITIVE:
+        return "" if number and value > 0 else "a number above 0"
+    if key == "mask_ratio":
+        return "" if number and 0 <= value < 1 else "a share from 0 to below 1"
+    if key in _COLOURS:
+        above = key == "image_std"
+        three = isinstance(value, list) and len(value) == 3
+        fits = three and all(isinstance(x, int | float) and (x > 0 or not above) for x in value)
+        return "" if fits else "three numbers above 0" if above else "three numbers"
+    return "" if number and value >= 1 and int(value) == value else "a whole number of 1 or more"
+
+
+def heads_of_width(settings: Mapping[str, Any], key: str, width: int) -> tuple[int, tuple[str, ...]]:
+    """The attention heads of a tower, which its shapes do not tell.
+
+    Args:
+        settings: Of a `--config` file.
+        key: `vision_heads` or `text_heads`.
+        width: Of the tower.
+
+    Returns:
+        The heads that the configuration says, or one per 64 of width with a sentence about it.
+
+    Raises:
+        CheckpointError: If the width does not divide so.
+
+    >>> heads_of_width({}, "vision_heads", 128)[0], heads_of_width({"vision_heads": 4}, "vision_heads", 128)
+    (2, (4, ()))
+    """
+    if key in settings:
+        need_heads(width, int(settings[key]), key)
+        return int(settings[key]), ()
+    if width % 64:
+        raise CheckpointError(
+            f"A width of {width} is no multiple of 64, and a checkpoint does not tell how many attention "
+            f"heads there are; give --config with a JSON file that says {key}."
+        )
+    said = (
+        f"{width // 64} attention heads, one per 64 of width: shapes do not tell, `{key}` in --config does."
+    )
+    return width // 64, (said,)
 
 
 def check_sizes(settings: Mapping[str, Any], found: Mapping[str, float]) -> None:

@@ -216,6 +216,14 @@ def test_what_is_not_a_whole_encoder_is_refused_and_nothing_is_written(
     [
         ({"vision_dim": 64}, "says vision_dim=64, but the checkpoint's shapes say 48"),
         ({"heads": 4}, "Unknown keys in the configuration: heads; use some of image_size"),
+        ({"vision_heads": 7}, "A width of 48 does not divide into 7 heads.* says vision_heads"),
+        ({"vision_heads": 0}, "vision_heads must be a whole number of 1 or more, not 0"),
+        ({"vision_heads": "four"}, "vision_heads must be a whole number of 1 or more, not 'four'"),
+        ({"norm_eps_vision": 0}, "norm_eps_vision must be a number above 0, not 0"),
+        ({"mask_ratio": 1}, "mask_ratio must be a share from 0 to below 1, not 1"),
+        ({"image_mean": [0.5, 0.5]}, r"image_mean must be three numbers, not \[0\.5, 0\.5\]"),
+        ({"image_std": [0.5, 0.5, 0]}, "image_std must be three numbers above 0, not"),
+        ({"model_type": "vit"}, "of type vit, not a checkpoint with timm's names; import it as what it is"),
     ],
 )
 def test_a_configuration_that_does_not_belong_is_refused(tmp_path, said, sentence):
@@ -223,6 +231,37 @@ def test_a_configuration_that_does_not_belong_is_refused(tmp_path, said, sentenc
     (tmp_path / "c.json").write_text(json.dumps({"vision_heads": 4} | said))
     with pytest.raises(CheckpointError, match=sentence):
         import_encoder("mrm", tmp_path / "MRM.pth", tmp_path / "out", tmp_path / "c.json")
+
+
+def test_heads_that_nothing_tells_are_one_per_64_of_width_and_said_or_asked_for(tmp_path):
+    mrm_file(tmp_path / "MRM.pth")
+    with pytest.raises(CheckpointError, match=r"width of 48 .* give --config .* says vision_heads"):
+        import_encoder("mrm", tmp_path / "MRM.pth", tmp_path / "out")
+    write_text(a_text(), tmp_path / "hf")
+    lone = tmp_path / "hf" / "model.safetensors"
+    with pytest.raises(CheckpointError, match=r"width of 48 .* give --config .* says text_heads"):
+        import_encoder("bert", lone, tmp_path / "out")
+    published = published_tensors(a_vision(width=128), vit.TIMM)
+    torch.save(published, tmp_path / "wide.pth")
+    found = import_encoder("vit", tmp_path / "wide.pth", tmp_path / "out")
+    assert load_vision(str(tmp_path / "out")).config.transformer.heads == 2
+    assert found.notes[-1].startswith("2 attention heads, one per 64 of width")
+
+
+def test_a_bare_bert_file_takes_its_configuration_or_refuses_it(tmp_path):
+    write_text(a_text(), tmp_path / "hf")
+    lone, said = tmp_path / "hf" / "model.safetensors", tmp_path / "c.json"
+    said.write_text(json.dumps({"text_heads": 4, "norm_eps_text": 1e-5}))
+    import_encoder("cxr-bert", lone, tmp_path / "out", said)
+    blocks = load_text(str(tmp_path / "out"))[0].config.transformer
+    assert (blocks.norm_eps, blocks.dropout, blocks.attention_dropout) == (1e-5, 0.25, 0.25)  # as published
+    said.write_text(json.dumps({"text_heads": 4}))
+    import_encoder("bert", lone, tmp_path / "plain", said)
+    assert load_text(str(tmp_path / "plain"))[0].config.transformer.dropout == 0.1
+    for key in ("text_dim", "text_depth", "vocab_size"):
+        said.write_text(json.dumps({"text_heads": 4, key: 999}))
+        with pytest.raises(CheckpointError, match=f"says {key}=999, but the checkpoint's shapes say"):
+            import_encoder("bert", lone, tmp_path / "no", said)
 
 
 def test_a_folder_that_is_there_is_not_overwritten(tmp_path):
