@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radalign.evaluate.embeddings import Embedder, EvaluationError, Progress
+from radalign.evaluate.findings import embed_prompts
 from radalign.evaluate.folds import patient_folds, stratified_folds
-from radalign.evaluate.pooling import unit
+from radalign.evaluate.pooling import Pooling, class_scores
 from radalign.evaluate.probe import fit_classes
-from radalign.evaluate.prompt_sets import load_prompts
+from radalign.evaluate.prompt_sets import PromptSet, load_prompts
 from radalign.evaluate.statistic import Floats
 from radalign.study import Manifest, Study
 
@@ -87,28 +88,47 @@ def cross_validated(
     return predicted
 
 
-def change_sentences(finding: str) -> dict[str, tuple[str, ...]]:
+def change_prompts(name: str = "") -> PromptSet:
+    """The packaged sentences, or those of another set.
+
+    Raises:
+        EvaluationError: If the set lacks the template of a change.
+    """
+    prompts = load_prompts(name or PROMPTS)
+    missing = [change for change in CHANGES if change not in prompts.templates]
+    if missing:
+        raise EvaluationError(f"The prompt set {prompts.name!r} has no [[template]] {missing[0]!r}; add it.")
+    return prompts
+
+
+def change_sentences(finding: str, prompts: PromptSet | None = None) -> dict[str, tuple[str, ...]]:
     """Sentences that say a finding is improving, stable or worsening.
 
     >>> change_sentences("pleural effusion")["worsening"][0]
     'The pleural effusion has worsened.'
     """
-    prompts = load_prompts(PROMPTS)
+    prompts = prompts or change_prompts()
     return {change: prompts.filled(change, finding) for change in CHANGES}
 
 
-def zero_shot_change(system: Embedder, z: NDArray[Any], finding: str) -> Floats:
+def zero_shot_change(
+    system: Embedder, z: NDArray[Any], finding: str, prompts: PromptSet | None = None,
+    pooling: Pooling | None = None,
+) -> Floats:  # fmt: skip
     """Cosine of a pair's embedding to each change's pooled sentences, [N, 3].
 
     Args:
         system: A system with prior slots.
         z: From `pair_features`, [N, E].
         finding: In words, lower case.
+        prompts: The sentences; None takes the packaged ones.
+        pooling: How a change's sentences are pooled; None takes the set's own way.
 
     Raises:
         EvaluationError: If the system sees no priors, so that its embedding cannot say what changed.
     """
     if not sees_priors(system):
         raise EvaluationError("Zero-shot change needs a system with prior slots; use the probe for this one.")
-    pooled = [unit(unit(system.embed_texts(change_sentences(finding)[c])).mean(axis=0)) for c in CHANGES]
-    return unit(z) @ np.stack(pooled, axis=1)  # [N, 3]
+    prompts = prompts or change_prompts()
+    sentences = change_sentences(finding, prompts).values()
+    return class_scores(z, [embed_prompts(system, some) for some in sentences], pooling or prompts.pooling)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from radalign.evaluate.embeddings import Embedder, EvaluationError, StudyEmbeddings
-from radalign.evaluate.pooling import Pooling, class_scores
+from radalign.evaluate.pooling import Pooling, class_scores, pooled_columns
 from radalign.evaluate.prompt_sets import PromptSet
 from radalign.evaluate.statistic import Floats
 
@@ -77,11 +76,9 @@ def _local_pair(given: Prompted, studies: StudyEmbeddings, finding: str, pooling
     if studies.local is None:
         raise EvaluationError("The local similarity was not computed; use `local_similarity.with_local`.")
     counts = [len(side[name]) for name in given.present for side in (given.present, given.absent)]
-    columns = list(pairwise(accumulate(counts, initial=0)))
     first = 2 * list(given.present).index(finding)
-    pool = np.max if Pooling(pooling) is Pooling.MAX_OF_LOGITS else np.mean
-    sides = [pool(studies.local[:, a:b], axis=1) for a, b in columns[first : first + 2]]
-    return np.stack(sides, axis=1).astype(np.float64)  # [N, 2]
+    before, own = sum(counts[:first]), counts[first : first + 2]
+    return pooled_columns(studies.local[:, before : before + sum(own)], own, pooling)  # [N, 2]
 
 
 def finding_truth(labels: Sequence[Mapping[str, int]], names: Sequence[str]) -> NDArray[np.int8]:

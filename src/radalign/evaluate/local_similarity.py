@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from radalign.data.batches import Embeddings
 from radalign.data.read_slots import read_slots
-from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings
+from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings, Vectors
 from radalign.evaluate.grounding import LocalSystem
 from radalign.objectives.local import LocalScales, report_scores_in_chunks
 from radalign.study import Manifest
@@ -61,13 +60,31 @@ def with_local(
     texts = texts or given.texts
     if not texts:
         raise EvaluationError("The local similarity needs the texts; embed the studies with reports=True.")
-    patches = patches_of(system, given.study_ids, manifest, progress)
-    words = words_of(system, texts, progress)
-    return replace(given, local=local_scores(patches, words, progress))
+    return replace(given, local=image_scores(system, given.study_ids, manifest, texts, progress))
+
+
+def image_scores(
+    system: LocalSystem,
+    ids: Sequence[str],
+    manifest: Manifest,
+    texts: Sequence[str],
+    progress: Progress | None = None,
+) -> Vectors:
+    """Local similarity of studies' images (rows) and texts (columns), float32 [N, T]."""
+    return local_scores(
+        patches_of(system, ids, manifest, progress), words_of(system, texts, progress), progress
+    )
+
+
+def text_scores(
+    system: LocalSystem, queries: Sequence[str], texts: Sequence[str], progress: Progress | None = None
+) -> Vectors:
+    """Local similarity of texts: a candidate's words (columns) attend to a query's words, float32 [Q, T]."""
+    return local_scores(words_of(system, queries, progress), words_of(system, texts, progress), progress)
 
 
 @torch.inference_mode()
-def local_scores(patches: LocalParts, words: LocalParts, progress: Progress | None = None) -> Any:
+def local_scores(patches: LocalParts, words: LocalParts, progress: Progress | None = None) -> Vectors:
     """Score of every image (row) for every report (column), float32 [N, R]."""
     starts: Iterable[int] = range(0, len(patches.vectors), BATCH)
     rows = [
@@ -81,7 +98,7 @@ def local_scores(patches: LocalParts, words: LocalParts, progress: Progress | No
         ).numpy()
         for s in (progress(starts, "Comparing patches and words") if progress else starts)
     ]
-    return np.concatenate(rows).astype(np.float32)
+    return np.concatenate(rows).astype(np.float32, copy=False)
 
 
 @torch.inference_mode()

@@ -14,12 +14,16 @@ from radalign.evaluate.results import Mode
 from radalign.evaluate.subgroups import KINDS
 
 SIMILARITIES = ("global", "local", "both")
-PROMPTED = ("zero-shot", "chexpert-5x200", "rsna", "openi")
+PROMPTED = ("zero-shot", "chexpert-5x200", "rsna", "openi", "ms-cxr-t")
+COMPARED = (
+    "retrieval", "zero-shot", "sensitivity", "report-edits", "chexpert-8x200", "chexpert-5x200", "rsna",
+    "openi", "report-to-report", "ms-cxr-t",
+)  # fmt: skip
 LABELLED = ("retrieval", "probe", "fine-tune")
 TAKES = {
     "prompts": PROMPTED,
     "pooling": PROMPTED,
-    "similarity": ("retrieval", "zero-shot", "sensitivity", "report-edits", "rsna", "openi"),
+    "similarity": COMPARED,
     "labels": LABELLED,
     "exclude_own_report": ("retrieval",),
     "fine_tune": ("nih",),

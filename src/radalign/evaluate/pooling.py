@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,26 @@ def class_scores(images: NDArray[Any], prompts: Sequence[NDArray[Any]], pooling:
     return np.stack(
         [_score(z, np.asarray(p, dtype=np.float64), Pooling(pooling)) for p in prompts], axis=1
     )  # [N, C]
+
+
+def pooled_columns(scores: NDArray[Any], counts: Sequence[int], pooling: Pooling | str) -> Floats:
+    """Pool the scores of single prompts into those of classes, where there is no vector to pool.
+
+    Args:
+        scores: Of every image for every prompt, [N, T], the prompts class by class.
+        counts: Prompts of each class, C numbers that add up to T.
+        pooling: `max_of_logits` takes the largest; the three others, which are means, take the mean.
+
+    Returns:
+        [N, C].
+
+    >>> pooled_columns(np.array([[1.0, 3.0, 5.0]]), [2, 1], "mean_of_logits").tolist()
+    [[2.0, 5.0]]
+    """
+    pool = np.max if Pooling(pooling) is Pooling.MAX_OF_LOGITS else np.mean
+    ends = list(accumulate(counts, initial=0))
+    parts = [pool(scores[:, start:stop], axis=1) for start, stop in pairwise(ends)]
+    return np.stack(parts, axis=1).astype(np.float64)
 
 
 def unit(rows: NDArray[Any]) -> Floats:

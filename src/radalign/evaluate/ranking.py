@@ -69,6 +69,21 @@ def dot_products(queries: NDArray[Any], candidates: NDArray[Any]) -> Scores:
     return lambda start, stop: left[start:stop] @ right
 
 
+def mixed(scores: Scores, local: NDArray[Any], similarity: str) -> Scores:
+    """Scores as they are (`global`), a matrix [Q, C] in their place (`local`), or their mean (`both`).
+
+    >>> vectors = dot_products(np.eye(2), np.eye(2))
+    >>> words = np.array([[0.5, 0.5], [0.0, 1.0]], dtype=np.float32)
+    >>> [mixed(vectors, words, how)(0, 1).tolist() for how in ("global", "local", "both")]
+    [[[1.0, 0.0]], [[0.5, 0.5]], [[0.75, 0.25]]]
+    """
+    if similarity == "global":
+        return scores
+    if similarity == "local":
+        return lambda start, stop: local[start:stop]
+    return lambda start, stop: np.mean([scores(start, stop), local[start:stop]], axis=0, dtype=np.float32)
+
+
 def rank_scores(
     scores: Scores,
     relevances: Mapping[str, Relevance],

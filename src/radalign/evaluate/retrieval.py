@@ -24,7 +24,7 @@ from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Name, Number, compare, mean_number
 from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings, same_studies
 from radalign.evaluate.ranked import Ranked
-from radalign.evaluate.ranking import Scores, dot_products, rank_scores
+from radalign.evaluate.ranking import Scores, dot_products, mixed, rank_scores
 from radalign.evaluate.relevance import Relevance, SameGroup, SharedLabel, label_matrix, own
 from radalign.evaluate.results import Result
 from radalign.evaluate.statistic import average_of, mean_of, median_of
@@ -157,10 +157,7 @@ def _with_local(given: StudyEmbeddings, scores: Scores, query: str, similarity: 
         raise EvaluationError(
             "The local similarity was not computed; use `local_similarity.with_local` first."
         )
-    local = given.local if query == "image" else given.local.T
-    if similarity == "local":
-        return lambda start, stop: local[start:stop]
-    return lambda start, stop: np.mean([scores(start, stop), local[start:stop]], axis=0, dtype=np.float32)
+    return mixed(scores, given.local if query == "image" else given.local.T, similarity)
 
 
 def _right_reports(given: StudyEmbeddings) -> dict[str, Relevance]:

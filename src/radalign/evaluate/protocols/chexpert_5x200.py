@@ -4,7 +4,7 @@
 
 Image to text: 1,000 images, 1,000 cleaned impressions; P@k (k = 5, 10, 100) is the share of the top k reports
 of the image's class. Zero-shot: GLoRIA's 489 prompts, cleaned; class vector = unit(mean of the
-class's prompts); accuracy of the best cosine.
+class's prompts); accuracy of the best cosine. Either may compare words and patches instead, or both.
 
 | | paper | strict |
 |---|---|---|
@@ -30,21 +30,23 @@ from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Name, Number, compare, mean_number
 from radalign.evaluate.embeddings import Embedder, EvaluationError
 from radalign.evaluate.findings import embed_prompts
-from radalign.evaluate.pooling import class_scores
+from radalign.evaluate.pooling import class_scores, pooled_columns
 from radalign.evaluate.prompt_sets import PromptSet, load_prompts
 from radalign.evaluate.protocols.chexpert import FIVE, positives
 from radalign.evaluate.protocols.gloria_text import gloria_clean
 from radalign.evaluate.protocols.protocol import (
     Options,
     Protocol,
+    compare_words,
     embed_frontals,
     first_file,
     frontal_studies,
 )
 from radalign.evaluate.provenance import sha256_of
-from radalign.evaluate.ranking import dot_products, rank_scores
+from radalign.evaluate.ranking import Scores, dot_products, mixed, rank_scores
 from radalign.evaluate.relevance import SameGroup
 from radalign.evaluate.results import Result
+from radalign.evaluate.statistic import Floats
 from radalign.study import Study
 
 KS = (5, 10, 100)
@@ -96,12 +98,18 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
     for name, system in systems.items():
         images = embed_frontals(system, cases.studies, folder, options)
         reports = np.asarray(system.embed_texts(cases.reports), np.float32)
-        numbers[name, "image to text"] = _retrieval(images, reports, cases, options)
-        numbers[name, "zero-shot, 5 classes"] = _zero_shot(system, images, cases, prompts, options)
+        scores = dot_products(images, reports)
+        if options.similarity != "global":
+            local = compare_words(system, cases.studies, folder, cases.reports, options)
+            scores = mixed(scores, local, options.similarity)
+        numbers[name, "image to text"] = _retrieval(scores, cases, options)
+        asked = _class_scores(system, images, cases, prompts, folder, options)
+        numbers[name, "zero-shot, 5 classes"] = _zero_shot(asked, cases)
     patients = [study.patient_id for study in cases.studies]
     measures, gaps = compare(numbers, Resamples(patients, options.resamples, options.seed))
     facts = {
         "studies": len(patients), "patients": len(set(patients)),
+        "similarity": options.similarity,
         "pooling": (options.pooling or prompts.pooling).value, "prompts": prompts.name,
         "prompts_sha256": prompts.sha256, "prompts_source": prompts.source,
         "list_sha256": sha256_of("\n".join(study.id for study in cases.studies)),
@@ -109,21 +117,31 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
     return Result(PROTOCOL.name, options.mode, measures, gaps, facts, notes=_notes(cases, options))
 
 
-def _retrieval(
-    images: NDArray[np.float32], reports: NDArray[np.float32], cases: Cases, options: Options
-) -> dict[Name, Number]:
+def _retrieval(scores: Scores, cases: Cases, options: Options) -> dict[Name, Number]:
     classes = (cases.blocks if options.mode == "paper" else cases.classes).tolist()
     patients = [study.patient_id for study in cases.studies]
     hidden = SameGroup(patients, patients) if options.mode == "strict" else None
-    ranked = rank_scores(dot_products(images, reports), {"": SameGroup(classes, classes)}, KS, hidden)[""]
+    ranked = rank_scores(scores, {"": SameGroup(classes, classes)}, KS, hidden)[""]
     return {(f"P@{k}", ""): mean_number(ranked.precision(k), chance.precision(ranked, k)) for k in KS}
 
 
-def _zero_shot(
-    system: Embedder, images: NDArray[np.float32], cases: Cases, prompts: PromptSet, options: Options
-) -> dict[Name, Number]:
-    embedded = [embed_prompts(system, [gloria_clean(p) for p in prompts.classes[name]]) for name in FIVE]
-    scores = class_scores(images, embedded, options.pooling or prompts.pooling)
+def _class_scores(
+    system: Embedder, images: NDArray[np.float32], cases: Cases, prompts: PromptSet, folder: Path,
+    options: Options,
+) -> Floats:  # fmt: skip
+    """Scores of every image for the five classes, [N, 5], by the similarity that was asked for."""
+    pooling = options.pooling or prompts.pooling
+    cleaned = [[gloria_clean(p) for p in prompts.classes[name]] for name in FIVE]
+    scores = class_scores(images, [embed_prompts(system, sentences) for sentences in cleaned], pooling)
+    if options.similarity == "global":
+        return scores
+    every = [sentence for sentences in cleaned for sentence in sentences]
+    words = compare_words(system, cases.studies, folder, every, options)
+    local = pooled_columns(words, [len(sentences) for sentences in cleaned], pooling)
+    return local if options.similarity == "local" else (scores + local) / 2
+
+
+def _zero_shot(scores: Floats, cases: Cases) -> dict[Name, Number]:
     predicted = scores.argmax(axis=1)
     found: dict[Name, Number] = {
         ("accuracy", ""): Number(metrics.accuracy(predicted, cases.classes), 1 / len(FIVE))

@@ -6,6 +6,7 @@
 
 P@k (k = 5, 10, 50): mean over queries of the share of the top k whose only positive label is the query's
 class. Strict mode hides candidates of the query's own patient (six query patients are also candidates).
+Text to image may compare words and patches instead; two images have no words, and are compared as ever.
 Intervals resample query patients; the text queries are resampled one by one.
 
 References:
@@ -27,9 +28,15 @@ from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Number, compare, mean_number
 from radalign.evaluate.embeddings import Embedder, EvaluationError
 from radalign.evaluate.protocols.chexpert import LABELS, positives
-from radalign.evaluate.protocols.protocol import Options, Protocol, embed_frontals, frontal_studies
+from radalign.evaluate.protocols.protocol import (
+    Options,
+    Protocol,
+    compare_words,
+    embed_frontals,
+    frontal_studies,
+)
 from radalign.evaluate.provenance import sha256_of
-from radalign.evaluate.ranking import dot_products, rank_scores
+from radalign.evaluate.ranking import Scores, dot_products, mixed, rank_scores
 from radalign.evaluate.relevance import Relevance, SameGroup
 from radalign.evaluate.results import Result, joined
 from radalign.study import Study
@@ -85,20 +92,36 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
     own_patient = SameGroup(patients, [study.patient_id for study in lists.candidates]) if strict else None
     image_right = SameGroup(lists.image_classes, lists.candidate_classes)
     text_right = SameGroup(lists.text_classes, lists.candidate_classes)
+    by_image = {name: dot_products(images[name], pools[name]) for name in systems}
+    by_text = {
+        name: _asked(systems[name], texts[name], pools[name], lists, folder, options) for name in systems
+    }
     return joined([
-        _retrieval("image to image", images, pools, image_right, own_patient, patients, lists, options),
-        _retrieval("text to image", texts, pools, text_right, None, lists.texts, lists, options),
+        _retrieval("image to image", by_image, image_right, own_patient, patients, lists, options),
+        _retrieval("text to image", by_text, text_right, None, lists.texts, lists, options),
     ])  # fmt: skip
 
 
+def _asked(
+    system: Embedder, texts: NDArray[np.float32], pool: NDArray[np.float32], lists: Lists, folder: Path,
+    options: Options,
+) -> Scores:  # fmt: skip
+    """Scores of the candidates for every text query, by the similarity that was asked for."""
+    scores = dot_products(texts, pool)
+    if options.similarity == "global":
+        return scores
+    local = compare_words(system, lists.candidates, folder, lists.texts, options).T
+    return mixed(scores, local, options.similarity)
+
+
 def _retrieval(
-    task: str, queries: Mapping[str, NDArray[np.float32]], pools: Mapping[str, NDArray[np.float32]],
-    right: Relevance, hidden: Relevance | None, witnesses: list[str], lists: Lists, options: Options,
+    task: str, scores: Mapping[str, Scores], right: Relevance, hidden: Relevance | None, witnesses: list[str],
+    lists: Lists, options: Options,
 ) -> Result:  # fmt: skip
     """One task for every system; `witnesses` are what the bootstrap resamples (patients, or texts)."""
     numbers: dict[tuple[str, str], dict[tuple[str, str], Number]] = {}
-    for name, vectors in queries.items():
-        ranked = rank_scores(dot_products(vectors, pools[name]), {"": right}, KS, hidden)[""]
+    for name, rows in scores.items():
+        ranked = rank_scores(rows, {"": right}, KS, hidden)[""]
         numbers[name, task] = {
             (f"P@{k}", ""): mean_number(ranked.precision(k), chance.precision(ranked, k)) for k in KS
         }
@@ -107,6 +130,7 @@ def _retrieval(
         "candidates": len(lists.candidates), "image queries": len(lists.images),
         "text queries": len(lists.texts),
         "resampled": "query patients, and text queries one by one",
+        "similarity": options.similarity,
         "candidates_sha256": sha256_of("\n".join(s.id for s in lists.candidates)),
     }  # fmt: skip
     return Result(PROTOCOL.name, options.mode, measures, gaps, facts)

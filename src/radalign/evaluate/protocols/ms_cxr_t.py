@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,8 @@ from radalign.evaluate import metrics
 from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.change import (
     CHANGES,
-    PROMPTS,
+    change_prompts,
+    change_sentences,
     cross_validated,
     pair_features,
     sees_priors,
@@ -41,10 +42,12 @@ from radalign.evaluate.change import (
 )
 from radalign.evaluate.comparison import Name, Number, compare
 from radalign.evaluate.embeddings import Embedder, EvaluationError
-from radalign.evaluate.prompt_sets import load_prompts
+from radalign.evaluate.grounding import LocalSystem
+from radalign.evaluate.local_similarity import image_scores
+from radalign.evaluate.pooling import pooled_columns
 from radalign.evaluate.protocols.protocol import Options, Protocol
 from radalign.evaluate.results import Gap, Measure, Result
-from radalign.evaluate.statistic import average_of
+from radalign.evaluate.statistic import Floats, average_of
 from radalign.study import Manifest, Study, View
 
 FINDINGS = ("consolidation", "pleural_effusion", "pneumonia", "pneumothorax", "edema")
@@ -98,12 +101,16 @@ def read(folder: Path) -> tuple[Manifest, dict[str, Pairs]]:
 def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Result:
     """Probe (and ask) every system about every finding."""
     manifest, pairs = read(folder)
+    prompts = change_prompts(options.prompts)
+    reads = any(sees_priors(system) for system in systems.values())
+    _need_readers(reads, options)
     parts = [_finding(systems, manifest, f, p, options) for f, p in pairs.items()]
     measures = [m for part, _ in parts for m in part]
     measures += [_macro(name, measures, task, options) for name, task in _rows(measures)]
     facts: dict[str, Any] = {"pairs": {f: len(p.studies) for f, p in pairs.items()}, "draws": DRAWS}
-    if any(sees_priors(system) for system in systems.values()):
-        facts |= load_prompts(PROMPTS).facts
+    if reads:
+        pooling = (options.pooling or prompts.pooling).value
+        facts |= prompts.facts | {"pooling": pooling, "similarity": options.similarity}
     return Result(
         PROTOCOL.name, options.mode, tuple(measures), tuple(g for _, gaps in parts for g in gaps), facts
     )
@@ -126,13 +133,42 @@ def _finding(
             Measure(name, "change, probe", "SD of macro accuracy", deviation, n=DRAWS, group=finding)
         )
         if sees_priors(system):
-            predicted = zero_shot_change(system, z, finding.replace("_", " ")).argmax(axis=1)
+            predicted = _said(system, z, finding.replace("_", " "), pairs, manifest, options).argmax(axis=1)
             asked = Number(metrics.macro_accuracy(predicted, pairs.changes), CHANCE)
             numbers[name, "change, zero-shot"] = {("macro accuracy", finding): asked}
     measures, gaps = compare(numbers, Resamples(patients, options.resamples, options.seed))
     if options.mode == "paper":
         measures = tuple(replace(m, low=None, high=None) for m in measures)
     return [*measures, *spread], gaps
+
+
+def _said(
+    system: Embedder, z: NDArray[np.float32], finding: str, pairs: Pairs, manifest: Manifest, options: Options
+) -> Floats:
+    """Scores of every pair for the three changes, [N, 3], by the similarity that was asked for."""
+    prompts = change_prompts(options.prompts)
+    scores = zero_shot_change(system, z, finding, prompts, options.pooling)
+    if options.similarity == "global":
+        return scores
+    said = list(change_sentences(finding, prompts).values())
+    ids = [study.id for study in pairs.studies]
+    every = [sentence for some in said for sentence in some]
+    words = image_scores(cast("LocalSystem", system), ids, manifest, every, options.progress)
+    local = pooled_columns(words, [len(some) for some in said], options.pooling or prompts.pooling)
+    return local if options.similarity == "local" else (scores + local) / 2
+
+
+def _need_readers(reads: bool, options: Options) -> None:
+    """Refuse options of the sentences when no system is asked any: they would do nothing.
+
+    Raises:
+        EvaluationError: If one is given.
+    """
+    if not reads and (options.prompts or options.pooling or options.similarity != "global"):
+        raise EvaluationError(
+            "No system here has prior slots, so none is asked in sentences; leave --prompts, --pooling and "
+            "--similarity out."
+        )
 
 
 def _rows(measures: list[Measure]) -> list[tuple[str, str]]:

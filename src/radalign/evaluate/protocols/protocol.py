@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from radalign.evaluate.embeddings import Embedder, EvaluationError, Progress
 from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.results import Mode, Result
 from radalign.study import Manifest, Study, View
+
+if TYPE_CHECKING:
+    from radalign.evaluate.grounding import LocalSystem
 
 _PATIENT = re.compile(r"patient(\d+)|/p(\d{8})(?:/|$)")
 
@@ -107,6 +111,21 @@ def embed_frontals(
     )
     place = {study_id: i for i, study_id in enumerate(unique)}
     return rows[[place[s.id] for s in studies]]
+
+
+def compare_words(
+    system: Embedder, studies: Sequence[Study], root: Path, texts: Sequence[str], options: Options
+) -> NDArray[np.float32]:
+    """Local similarity of studies whose paths start at `root` (rows) and texts (columns), float32 [N, T].
+
+    Raises:
+        EvaluationError: If the system has no local embeddings.
+    """
+    from radalign.evaluate.local_similarity import image_scores
+
+    manifest = Manifest({s.id: s for s in studies}.values(), root)
+    ids = [study.id for study in studies]
+    return image_scores(cast("LocalSystem", system), ids, manifest, texts, options.progress)
 
 
 def need_apart(tuning: Iterable[str], tested: Iterable[str], where: Path | str) -> None:
