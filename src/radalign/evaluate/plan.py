@@ -103,7 +103,7 @@ def make_plan(
     if mode not in ("paper", "strict"):
         raise EvaluationError(f"There is no mode {mode!r}; choose paper or strict.")
     _check_values(rest)
-    _check_heeded(task, rest | {"labels": labels})
+    need_heeded(task, rest | {"labels": labels})
     if task in PROTOCOLS and split is not None:
         raise EvaluationError(f"The protocol {task!r} has its own lists of studies; leave --split out.")
     if task not in PROTOCOLS and mode == "paper":
@@ -128,8 +128,12 @@ def _check_values(asked: Mapping[str, Any]) -> None:
         raise EvaluationError(f"A seed is 0 or more; {asked['seed']} is less.")
 
 
-def _check_heeded(task: str, asked: Mapping[str, Any]) -> None:
-    """Refuse options that the task would ignore."""
+def need_heeded(task: str, asked: Mapping[str, Any]) -> None:
+    """Refuse options that a task or protocol would ignore.
+
+    Raises:
+        EvaluationError: If one is given.
+    """
     for name, tasks in TAKES.items():
         given = asked.get(name)
         if given and given != "global" and task not in tasks:

@@ -8,7 +8,7 @@ from typing import Any
 from radalign.evaluate.results import Result
 
 Rules = dict[str, Any]
-MADE, ASKED = ("split", "prompts"), ("similarity", "labels")
+MADE, ASKED = ("split", "prompts"), ("similarity", "labels", "pooling")
 
 
 def unlike(first: Result, second: Result, tasks: Iterable[str]) -> dict[str, tuple[Any, Any]]:
@@ -40,6 +40,8 @@ def rules(result: Result) -> Rules:
     asked = result.made_by.get("plan") or (result.made_by.get("judged_as") or {}).get("judging") or {}
     found = {name: result.settings[name] for name in MADE if result.settings.get(name) is not None}
     found |= {name: asked[name] for name in ASKED if asked.get(name) is not None}
+    if asked:  # a cell that was judged by the set's own way does not name it
+        found["pooling"] = asked.get("pooling") or "the set's own"
     if "labels" in found:  # as asked for: a result's settings hold those that were found in the data
         found["labels"] = ", ".join(map(str, found["labels"])) or "the frequent ones"
     if result.settings.get("prompts_sha256"):

@@ -27,6 +27,9 @@ from radalign.train.folder import RESUME, held_run, read_run
 from radalign.train.record import write_json
 from radalign.train.start import MAY_CHANGE, differences
 
+LATER = {"pooling": ""}
+"""Rules that came later, with the value that every cell of before was judged by; as that it is not written."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -61,7 +64,9 @@ class Job:
     def judged_as(self) -> dict[str, Any]:
         """What decides the numbers of a trained system."""
         table = {name: value for name, value in asdict(self).items() if name in ("tasks", "tests", "judging")}
-        known: dict[str, Any] = json.loads(json.dumps(table | {"data_sha256": self.data_sha256}))
+        rules = {k: v for k, v in self.judging.items() if k not in LATER or v != LATER[k]}
+        table |= {"judging": rules, "data_sha256": self.data_sha256}
+        known: dict[str, Any] = json.loads(json.dumps(table))
         return known
 
     def write(self, folder: Path) -> None:
@@ -205,15 +210,23 @@ def is_judged_as_asked(folder: Path, job: Job) -> bool:
     if not path.is_file():
         return False
     found = json.loads(path.read_text(encoding="utf-8"))
-    prompts = found.get("settings", {}).get("prompts_sha256")
-    same_prompts = prompts is None or prompts == _prompts_sha256(job)
-    return bool(found.get("made_by", {}).get("judged_as") == job.judged_as() and same_prompts)
+    same_rules = found.get("made_by", {}).get("judged_as") == job.judged_as()
+    return same_rules and _has_same_prompts(found.get("settings", {}), job.judging)
 
 
-def _prompts_sha256(job: Job) -> str:
+def _has_same_prompts(settings: Mapping[str, Any], judging: Mapping[str, Any]) -> bool:
+    """Whether every prompt set that a cell was judged by still says the same, as far as the cell tells."""
+    used = [(judging.get("prompts", ""), settings.get("prompts_sha256"))]
+    for name, own in judging.get("protocols", {}).items():
+        facts = settings.get("tasks", {}).get(name, {})
+        used.append((own["prompts"], facts.get("prompts_sha256") if own["prompts"] else None))
+    return all(sha256 is None or sha256 == _prompts_sha256(name) for name, sha256 in used)
+
+
+def _prompts_sha256(name: str) -> str:
     """Of the prompts as they are now, "" when they are not there: then judging says so."""
     try:
-        return load_prompts(job.judging.get("prompts", "")).sha256
+        return load_prompts(name).sha256
     except PromptError:
         return ""
 

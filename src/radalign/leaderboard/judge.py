@@ -44,7 +44,8 @@ class Judged:
     """What a cell keeps of an evaluation.
 
     Args:
-        result: All tasks and test sets; a task's name carries the test set unless that is all studies.
+        result: All tasks and test sets; a task's name carries the test set unless that is all studies, and
+            the protocol that it belongs to.
         samples: By (task, metric, group), the number on every resample, [R].
         patients: By the same, a hash of studies and resamples; equal hashes may be paired.
         embeddings: Of the first test set, or None when nothing there can be retrieved.
@@ -114,9 +115,9 @@ def judge(
             ask = _asking(TASKS[task], plan, {name: remembering}, studies, manifest, watch, progress)
             _add(parts, notes, remembering, task, test.name, ask)
     for protocol, data in judging.protocols.items():
-        place, rules = folder / data, find_protocol(protocol)
-        ask = _asking(rules.run, {name: remembering}, place, _options(judging, progress))
-        _add(parts, notes, remembering, protocol, ALL, ask)
+        place, rules = folder / data.data, find_protocol(protocol)
+        ask = _asking(rules.run, {name: remembering}, place, _options(judging, protocol, progress))
+        _add(parts, notes, remembering, protocol, ALL, ask, protocol)
         watch.step(protocol)
     if not any(part.result.measures for part in parts):
         raise LeaderboardError(f"{name} could not be judged: {' '.join(notes) or 'there is no task'}")
@@ -149,6 +150,7 @@ class _Part:
     result: Result
     kept: KeptDraws
     studies: str
+    protocol: str = ""
 
     def samples(self) -> dict[tuple[str, str, str], Floats]:
         return {self._name(key): draw.samples for key, draw in self.kept.draws.items()}
@@ -157,14 +159,17 @@ class _Part:
         return {self._name(key): f"{self.studies[:16]} {h[:16]}" for key, h in self.kept.patients.items()}
 
     def measures(self) -> Iterable[Measure]:
-        return (replace(m, task=on_test(m.task, self.test)) for m in self.result.measures)
+        return (replace(m, task=self._task(m.task)) for m in self.result.measures)
 
     def gaps(self) -> Iterable[Gap]:
-        return (replace(g, task=on_test(g.task, self.test)) for g in self.result.gaps)
+        return (replace(g, task=self._task(g.task)) for g in self.result.gaps)
 
     def _name(self, key: Key) -> tuple[str, str, str]:
         _, task, metric, group = key
-        return on_test(task, self.test), metric, group
+        return self._task(task), metric, group
+
+    def _task(self, task: str) -> str:
+        return on_test(of_protocol(task, self.protocol), self.test)
 
 
 def on_test(task: str, test: str) -> str:
@@ -176,9 +181,19 @@ def on_test(task: str, test: str) -> str:
     return task if test == ALL else f"{task} [{test}]"
 
 
+def of_protocol(task: str, protocol: str) -> str:
+    """A task's name with its protocol: several protocols have an "image to text".
+
+    >>> of_protocol("image to text", "openi"), of_protocol("image to text", "")
+    ('image to text (openi)', 'image to text')
+    """
+    return f"{task} ({protocol})" if protocol else task
+
+
 def _add(
-    parts: list[_Part], notes: list[str], system: Remembering, task: str, test: str, ask: Callable[[], Result]
-) -> None:
+    parts: list[_Part], notes: list[str], system: Remembering, task: str, test: str,
+    ask: Callable[[], Result], protocol: str = "",
+) -> None:  # fmt: skip
     try:
         with keeping_draws() as kept:
             result = ask()
@@ -187,7 +202,7 @@ def _add(
         system.asked_for()
         return
     notes += [f"{on_test(task, test)}: {note}" for note in result.notes]
-    parts.append(_Part(task, test, result, kept, system.asked_for()))
+    parts.append(_Part(task, test, result, kept, system.asked_for(), protocol))
 
 
 def _asking(call: Callable[..., Result], *given: Any) -> Callable[[], Result]:
@@ -219,13 +234,16 @@ def _plan(task: str, judging: Judging) -> Plan:
     """The options of `radalign evaluate` that a task reads; the run is given, not read from a folder."""
     return Plan(
         run="", data=Path(), task=task, mode=judging.mode, split=judging.split, prompts=judging.prompts,
-        labels=judging.labels, similarity=judging.similarity, resamples=judging.resamples, seed=judging.seed,
+        labels=judging.labels, similarity=judging.similarity, pooling=judging.pooling, resamples=judging.resamples, seed=judging.seed,
     )  # fmt: skip
 
 
-def _options(judging: Judging, progress: Progress | None) -> Options:
-    pooling: Pooling | None = None
-    return Options(judging.mode, pooling, judging.resamples, judging.seed, progress)
+def _options(judging: Judging, protocol: str, progress: Progress | None) -> Options:
+    prompts, pooling, similarity = judging.of_protocol(protocol)
+    return Options(
+        judging.mode, Pooling(pooling) if pooling else None, judging.resamples, judging.seed, progress,
+        prompts=prompts, similarity=similarity,
+    )  # fmt: skip
 
 
 def _precision(system: Any, judging: Judging) -> Callable[[], AbstractContextManager[Any]]:

@@ -20,11 +20,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from radalign.evaluate.plan import TAKES, need_heeded
+from radalign.evaluate.prompt_sets import load_prompts
 from radalign.systems.recipe import explain, load_recipe, recipe_names
 
 ALL = "all"
+PoolingName = Literal["", "mean_then_normalise", "normalise_mean_normalise", "mean_of_logits", "max_of_logits"]
 
 
 class LeaderboardError(ValueError):
@@ -62,20 +65,50 @@ class Budget(_Section):
         return "at most " + ", ".join(parts)
 
 
+class ProtocolData(_Section):
+    """What a protocol is given; "" leaves an option to `[evaluate]`, prompts to the protocol."""
+
+    data: str = Field(description="Its folder or manifest, relative to the manifest of the board.")
+    prompts: str = Field("", description="A packaged set or a file; not those of zero-shot.")
+    pooling: PoolingName = Field("", description="How prompts are pooled.")
+    similarity: Literal["", "global", "local", "both"] = Field("", description="Of images and texts.")
+
+
 class Judging(_Section):
     """How every system is judged."""
 
     tasks: tuple[str, ...] = Field(("retrieval", "zero-shot"), description="Of `radalign evaluate`.")
-    protocols: dict[str, str] = Field(default_factory=dict, description="Protocol to its folder or manifest.")
+    protocols: dict[str, ProtocolData] = Field(
+        default_factory=dict, description="Protocol to its folder or manifest, or to a table."
+    )
     mode: Literal["paper", "strict"] = Field("strict", description="Of the protocols.")
     split: str = Field("test", description="The manifest's split.")
     weights: Literal["best", "last"] = Field("best", description="Best by validation, or the last ones.")
     prompts: str = Field("chest-findings", description="Zero-shot: a packaged set or a file.")
     labels: tuple[str, ...] = Field((), description="Retrieval: labels of P@k; empty = the frequent ones.")
-    similarity: Literal["global", "local", "both"] = Field("global", description="Retrieval: of what.")
+    similarity: Literal["global", "local", "both"] = Field("global", description="Of images and texts.")
+    pooling: PoolingName = Field("", description="How prompts are pooled; empty = the set's way.")
     resamples: int = Field(1000, ge=1, description="Bootstrap resamples of patients.")
     seed: int = Field(0, ge=0, description="Of the bootstrap.")
     precision: Literal["fp32", "auto"] = Field("fp32", description="`auto`: bf16 where that is fast.")
+
+    @field_validator("protocols", mode="before")
+    @classmethod
+    def _path_is_data(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: {"data": value} if isinstance(value, str) else value for name, value in given.items()}
+
+    def of_protocol(self, name: str) -> tuple[str, str, str]:
+        """Prompts, pooling and similarity of a protocol: its own, or the plan's where it heeds them.
+
+        >>> Judging(similarity="both", protocols={"openi": "m.parquet"}).of_protocol("openi")
+        ('', '', 'both')
+        """
+        own = self.protocols[name]
+        pooling = own.pooling or (self.pooling if name in TAKES["pooling"] else "")
+        similarity = own.similarity or (self.similarity if name in TAKES["similarity"] else "global")
+        return own.prompts, pooling, similarity
 
 
 class TestSet(_Section):
@@ -188,7 +221,22 @@ def load_plan(name_or_path: str | Path) -> BoardPlan:
     except ValidationError as error:
         raise LeaderboardError(f"{path} is not a valid plan:\n{explain(error)}") from error
     need_tasks([*plan.evaluate.tasks, *(t for arm in plan.arm for t in arm.tasks)], plan.evaluate.protocols)
+    need_options(plan.evaluate)
     return plan
+
+
+def need_options(judging: Judging) -> None:
+    """Check what protocols are given before anything is trained for them.
+
+    Raises:
+        EvaluationError: If a protocol would ignore an option.
+        PromptError: If prompts are not there.
+    """
+    load_prompts(judging.prompts)
+    for name, own in judging.protocols.items():
+        need_heeded(name, own.model_dump())
+        if own.prompts:
+            load_prompts(own.prompts)
 
 
 def need_tasks(tasks: Iterable[str], protocols: Iterable[str] = ()) -> None:
