@@ -28,7 +28,7 @@ from radalign.train.record import write_json
 from radalign.train.start import MAY_CHANGE, differences
 
 LATER = {"pooling": ""}
-"""Rules that came later, with the value that every cell of before was judged by; as that it is not written."""
+"""Rules that came later: the value that every cell of before was judged by, which is not written."""
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,8 @@ def _row(header: Sequence[str], row: Sequence[Cell]) -> str:
 
 
 def _cell(name: str, cell: Cell) -> str:
-    kind = f' class="{cell.mark}"' if cell.mark else ""
+    kinds = " ".join(filter(None, (cell.mark, "drawn" if cell.bar else "")))
+    kind = f' class="{kinds}"' if kinds else ""
     text = f"<b>{escape(cell.text)}</b>" if cell.mark == "best" else escape(cell.text)
     small = f"<small>{escape(cell.small)}</small>" if cell.small else ""
     inside = f"{text}{small}" if not (text and small) else f"<span>{text}{small}</span>"

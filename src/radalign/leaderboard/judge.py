@@ -234,7 +234,8 @@ def _plan(task: str, judging: Judging) -> Plan:
     """The options of `radalign evaluate` that a task reads; the run is given, not read from a folder."""
     return Plan(
         run="", data=Path(), task=task, mode=judging.mode, split=judging.split, prompts=judging.prompts,
-        labels=judging.labels, similarity=judging.similarity, pooling=judging.pooling, resamples=judging.resamples, seed=judging.seed,
+        labels=judging.labels, similarity=judging.similarity, pooling=judging.pooling,
+        resamples=judging.resamples, seed=judging.seed,
     )  # fmt: skip
 
 

@@ -27,7 +27,9 @@ from radalign.evaluate.prompt_sets import load_prompts
 from radalign.systems.recipe import explain, load_recipe, recipe_names
 
 ALL = "all"
-PoolingName = Literal["", "mean_then_normalise", "normalise_mean_normalise", "mean_of_logits", "max_of_logits"]
+PoolingName = Literal[
+    "", "mean_then_normalise", "normalise_mean_normalise", "mean_of_logits", "max_of_logits"
+]
 
 
 class LeaderboardError(ValueError):

@@ -113,6 +113,41 @@ def test_an_outline_lies_around_what_it_marks():
     assert int(offset[1]) > 0
 
 
+def rules(css, media):
+    """The declarations within `@media <media>`, selector to property to value."""
+    begin = css.index(f"@media {media} {{") + len(f"@media {media} {{")
+    end = next(m.start() for m in re.finditer(r"^}", css[begin:], re.MULTILINE)) + begin
+    found = {}
+    for selectors, body in re.findall(r"([^{}]+)\{([^{}]*)\}", css[begin:end]):
+        for selector in selectors.split(","):
+            declared = (d.split(":", 1) for d in body.split(";") if ":" in d)
+            found.setdefault(selector.strip(), {}).update({k.strip(): v.strip() for k, v in declared})
+    return found
+
+
+def test_print_cuts_no_table_and_leaves_no_heading_behind():
+    css = (resources.files("radalign.leaderboard") / "page.css").read_text()
+    printed = rules(css, "print")
+    assert printed[".scroll"]["overflow"] == "visible"  # what does not fit a box is not hidden by it
+    assert printed["thead"]["display"] == "table-header-group"
+    assert {printed[name]["break-after"] for name in ("h1", "h2", "h3")} == {"avoid"}
+    assert {printed[name]["break-inside"] for name in ("tr", "figure")} == {"avoid"}
+    assert printed["html"]["font-size"] == "12px"  # a page counts in rem, so paper has sizes of its own
+
+
+def test_a_phone_has_no_tiny_print_and_an_interval_stays_on_one_line(board):
+    css = (resources.files("radalign.leaderboard") / "page.css").read_text()
+    phone = rules(css, "(max-width: 46rem)")
+    for wide in (".many", ".many td small"):
+        assert float(phone[wide]["font-size"].removesuffix("rem")) * 16 > 12
+    assert "td.drawn { white-space: nowrap; }" in css
+    text, _ = read_page(board)
+    cells = re.findall(r"<td([^>]*)>((?:(?!</td>).)*)</td>", text)
+    drawn = ["drawn" in re.split(r'[ "]', kind) for kind, inside in cells if "<svg" in inside]
+    assert drawn
+    assert all(drawn)
+
+
 def test_each_arm_s_seeds_stand_beside_its_cost(board):
     cost = board.files["table.md"].read_text().split("## Cost")[1].split("## ")[0]
     rows = [

@@ -40,7 +40,13 @@ def rejudge(board, tmp_path):
 
     def again(lines, options=QUIET, said=None):
         plan.write_text(head.replace("resamples = 40", "resamples = 40\n" + lines) + "[[arm]]" + arm)
-        make_board(load_plan(plan), board.data, tmp_path / "board", options, said.append if said is not None else None)
+        make_board(
+            load_plan(plan),
+            board.data,
+            tmp_path / "board",
+            options,
+            said.append if said is not None else None,
+        )
         return json.loads((tmp_path / "board" / "cells" / "heads-0" / "result.json").read_text())
 
     again.folder = tmp_path
@@ -68,7 +74,9 @@ def test_a_protocol_takes_the_similarity_of_the_plan_and_its_own_prompts(rejudge
         f'similarity = "local"\nprotocols = {{openi = {{data = "m.parquet", prompts = "{rejudge.folder}/own.toml",'
         ' pooling = "max_of_logits"}}'
     )
-    facts = {name: found["settings"]["tasks"]["openi"] for name, found in (("plain", plain), ("other", other))}
+    facts = {
+        name: found["settings"]["tasks"]["openi"] for name, found in (("plain", plain), ("other", other))
+    }
     assert [facts[n]["prompts"] for n in facts] == ["chest-findings", "own"]
     assert [facts[n]["pooling"] for n in facts] == ["normalise_mean_normalise", "max_of_logits"]
     assert [facts[n]["similarity"] for n in facts] == ["global", "local"]
@@ -117,9 +125,21 @@ def test_a_protocol_s_prompts_that_changed_under_their_name_are_another_rule(rej
 @pytest.mark.parametrize(
     ("lines", "error", "sentence"),
     [
-        ('protocols = {nih = {data = "d", similarity = "local"}}', EvaluationError, "'nih' ignores --similarity"),
-        ('protocols = {report-to-report = {data = "d", prompts = "x"}}', EvaluationError, "ignores --prompts"),
-        ('protocols = {openi = {data = "d", prompts = "none.toml"}}', PromptError, "no prompt set 'none.toml'"),
+        (
+            'protocols = {nih = {data = "d", similarity = "local"}}',
+            EvaluationError,
+            "'nih' ignores --similarity",
+        ),
+        (
+            'protocols = {report-to-report = {data = "d", prompts = "x"}}',
+            EvaluationError,
+            "ignores --prompts",
+        ),
+        (
+            'protocols = {openi = {data = "d", prompts = "none.toml"}}',
+            PromptError,
+            "no prompt set 'none.toml'",
+        ),
         ('prompts = "none.toml"', PromptError, "no prompt set 'none.toml'"),
         ('pooling = "median"', LeaderboardError, "pooling"),
         ('protocols = {openi = {prompts = "x"}}', LeaderboardError, "data"),
