@@ -40,7 +40,9 @@ def few_shot(
     from radalign.evaluate.few_shot_table import few_shot_markdown, few_shot_result, write_few_shot
     from radalign.train.bar import Bar
     from radalign.train.cell import train_cell
+    from radalign.train.device import need_training_device
 
+    need_training_device(device)
     table = make_table(methods, data, out, protocol, shots, seeds, settings or [])
     train = partial(train_cell, cache_folder=cache or out / "pixels", device=device, bar=Bar(quiet=as_json))
     result = few_shot_result(table, run_cells(table, train, progress_bar(as_json)))

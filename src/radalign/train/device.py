@@ -21,6 +21,21 @@ class TrackerError(ValueError):
     """A tracker is asked for that is not installed."""
 
 
+def need_training_device(device: str) -> None:
+    """Check a device before work that a training begins only later.
+
+    Args:
+        device: `auto`, or as `Processes` takes it.
+
+    Raises:
+        DeviceError: If the device is not there.
+
+    >>> need_training_device("auto")
+    """
+    if device != "auto":
+        need_device(device)
+
+
 class Processes:
     """This process among those that train together (`accelerate launch` starts several).
 
@@ -35,8 +50,7 @@ class Processes:
     """
 
     def __init__(self, settings: TrainSettings, device: str, folder: Path) -> None:
-        if device != "auto":
-            need_device(device)
+        need_training_device(device)
         tracks = settings.track != "none"
         if tracks and find_spec("tensorboard") is None:
             raise TrackerError("train.track=tensorboard needs TensorBoard; install radalign[track].")

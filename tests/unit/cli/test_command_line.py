@@ -92,3 +92,12 @@ def test_a_damaged_file_that_no_reader_named_is_a_sentence(error):
     done = python(code)
     assert done.returncode == 2
     assert done.stderr.startswith("radalign: A file that was read is damaged (line 3)")
+
+
+def test_a_few_shot_table_asks_for_its_device_before_it_reads_anything(tmp_path):
+    words = ("few-shot", "nearl-few-shot", "--data", tmp_path / "none.parquet", "--out", tmp_path / "table")
+    done = cli(*words, "--device", "tpu9")
+    assert done.returncode == 2
+    assert "The device tpu9 cannot be used here" in done.stderr
+    assert "choose cpu" in done.stderr
+    assert not (tmp_path / "table").exists()
