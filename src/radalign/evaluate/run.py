@@ -21,6 +21,7 @@ from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.protocols import PROTOCOLS, find_protocol
 from radalign.evaluate.protocols.protocol import Options
 from radalign.evaluate.provenance import Stopwatch, data_sha256, provenance
+from radalign.evaluate.readable import ask_of_readable, without
 from radalign.evaluate.results import Result
 from radalign.evaluate.subgroup_figure import subgroup_plot
 from radalign.evaluate.tables import markdown
@@ -57,7 +58,12 @@ def _on_manifest(plan: Plan, watch: Stopwatch, progress: Progress | None) -> Res
     studies = chosen_split(manifest, plan.split)
     systems = _systems(plan)
     watch.step("load")
-    result = TASKS[plan.task](plan, systems, studies, manifest, watch, progress)
+
+    def ask(held: Manifest) -> Result:
+        return TASKS[plan.task](plan, systems, chosen_split(held, plan.split), held, watch, progress)
+
+    result, gone = ask_of_readable(ask, manifest, studies, systems.values(), progress)
+    result = without(result, gone)
     return _signed(result, plan, systems, studies.sha256(), watch)
 
 

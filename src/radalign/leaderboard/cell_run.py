@@ -81,7 +81,7 @@ def _judge(folder: Path, job: Job, quiet: bool) -> None:
         judged, remembering = judge(
             system, job.arm, manifest, judging, tests, job.tasks, bar.around, Path(job.data).parent
         )
-    write_pictures(folder / "pictures.json", judged.embeddings, remembering, manifest, judging)
+    write_pictures(folder / "pictures.json", judged.embeddings, remembering, judged.manifest, judging)
     made: dict[str, Any] = dict(judged.result.made_by)
     made["seeds"] = dict(made["seeds"]) | {"run": job.seed}
     made["wall_time_s"] = dict(made["wall_time_s"]) | {

@@ -14,7 +14,7 @@ import numpy as np
 
 from radalign.leaderboard.blocks import Block, Picture
 from radalign.leaderboard.scores import Judged
-from radalign.study import Manifest, Study
+from radalign.study import Manifest, Study, View
 
 THUMBNAIL_PX, HEAT_PX, WORDS = 144, 288, 60
 SIMULATED = "radalign phantom"
@@ -88,12 +88,24 @@ def _text(study: Study) -> str:
 
 
 def _image(study: Study, manifest: Manifest) -> str:
-    view = study.frontal or (study.views[0] if study.views else None)
-    alt = f"Study {study.id}" + (f", {view.position}" if view else "")
-    source = _png(_grey(manifest.image_path(view))) if view else ""
+    seen = _readable(study, manifest)
+    alt = f"Study {study.id}" + (f", {seen[0].position}" if seen else ", whose images cannot be read")
+    source = _png(seen[1]) if seen else ""
     return (
         f'<img src="{source}" alt="{escape(alt, quote=True)}" width="{THUMBNAIL_PX}" height="{THUMBNAIL_PX}">'
     )
+
+
+def _readable(study: Study, manifest: Manifest) -> tuple[View, Any] | None:
+    """The frontal view, or the first that can be read, and its picture."""
+    from radalign.images.errors import ImageError
+
+    for view in sorted(study.views, key=lambda view: view != study.frontal):
+        try:
+            return view, _grey(manifest.image_path(view))
+        except ImageError:
+            continue  # the page has its numbers from elsewhere, and says that they lack this image
+    return None
 
 
 def _grey(path: Path) -> Any:

@@ -25,9 +25,11 @@ from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.protocols import find_protocol
 from radalign.evaluate.protocols.protocol import Options
 from radalign.evaluate.provenance import Stopwatch, provenance
+from radalign.evaluate.readable import ask_of_readable, without
 from radalign.evaluate.results import Gap, Measure, Result
 from radalign.evaluate.tasks import TASKS, chosen_split
 from radalign.files import whole_file
+from radalign.images.errors import ImageError
 from radalign.leaderboard.latency import latency, study_flops
 from radalign.leaderboard.plan import ALL, Judging, LeaderboardError, TestSet, need_tasks
 from radalign.leaderboard.remember import Remembering
@@ -49,12 +51,14 @@ class Judged:
         samples: By (task, metric, group), the number on every resample, [R].
         patients: By the same, a hash of studies and resamples; equal hashes may be paired.
         embeddings: Of the first test set, or None when nothing there can be retrieved.
+        manifest: All studies, without images that cannot be read.
     """
 
     result: Result
     samples: Mapping[tuple[str, str, str], Floats]
     patients: Mapping[tuple[str, str, str], str]
     embeddings: StudyEmbeddings | None
+    manifest: Manifest
 
     def write(self, folder: Path) -> None:
         """Write `draws.npz`, `embeddings.npz` and, last, `result.json`."""
@@ -99,8 +103,24 @@ def judge(
         EvaluationError: If the split is empty.
     """
     need_tasks(tasks, judging.protocols)
-    watch = Stopwatch()
     remembering = Remembering(system, _precision(system, judging))
+
+    def ask(held: Manifest) -> Judged:
+        return _judged(remembering, name, held, judging, tests, tasks, progress, folder)
+
+    split = chosen_split(manifest, judging.split)
+    found, gone = ask_of_readable(ask, manifest, split, [system], progress)
+    sha256 = chosen(split, manifest, tests[0]).sha256()  # of the studies as they are listed
+    made = dict(found.result.made_by) | {"manifest_sha256": sha256}
+    return replace(found, result=replace(without(found.result, gone), made_by=made)), remembering
+
+
+def _judged(
+    remembering: Remembering, name: str, manifest: Manifest, judging: Judging, tests: Sequence[TestSet],
+    tasks: Sequence[str], progress: Progress | None, folder: Path,
+) -> Judged:  # fmt: skip
+    system, watch = remembering.system, Stopwatch()
+    remembering.asked_for()
     parts: list[_Part] = []
     notes: list[str] = []
     for number, test in enumerate(tests):
@@ -133,7 +153,7 @@ def judge(
     result = replace(result, made_by=made | speed)
     samples = {key: draw for part in parts for key, draw in part.samples().items()}
     patients = {key: hash_ for part in parts for key, hash_ in part.hashes().items()}
-    return Judged(result, samples, patients, held), remembering
+    return Judged(result, samples, patients, held, manifest)
 
 
 def aligns(system: Any) -> bool:
@@ -198,6 +218,8 @@ def _add(
         with keeping_draws() as kept:
             result = ask()
     except ValueError as error:  # the sentence of a task that these data do not serve
+        if isinstance(error, ImageError) and not protocol:
+            raise  # asked again without that image
         notes.append(f"{on_test(task, test)} was not judged: {error}")
         system.asked_for()
         return

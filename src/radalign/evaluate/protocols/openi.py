@@ -24,6 +24,7 @@ from radalign.evaluate.grounding import LocalSystem
 from radalign.evaluate.local_similarity import with_local
 from radalign.evaluate.prompt_sets import PromptSet, load_prompts
 from radalign.evaluate.protocols.protocol import Options, Protocol
+from radalign.evaluate.readable import ask_of_readable, without
 from radalign.evaluate.results import Result, joined
 from radalign.evaluate.retrieval import RetrievalSettings, Similarity, evaluate_retrieval
 from radalign.evaluate.zero_shot import ZeroShotSettings, evaluate_zero_shot
@@ -35,10 +36,20 @@ PROMPTS = "chest-findings"
 def run(systems: Mapping[str, Embedder], path: Path, options: Options) -> Result:
     """Retrieval and zero-shot of every system."""
     manifest = Manifest.read(path)
-    strict = options.mode == "strict"
-    studies = manifest.where(split="test") if strict else manifest
+    studies = manifest.where(split="test") if options.mode == "strict" else manifest
     if not len(studies):
         raise EvaluationError(f"{path} has no split `test`; run `radalign data split`, or use --mode paper.")
+
+    def ask(held: Manifest) -> Result:
+        return _evaluated(systems, held, options)
+
+    result, gone = ask_of_readable(ask, manifest, studies, systems.values(), options.progress)
+    return without(result, gone)
+
+
+def _evaluated(systems: Mapping[str, Embedder], manifest: Manifest, options: Options) -> Result:
+    strict = options.mode == "strict"
+    studies = manifest.where(split="test") if strict else manifest
     named = {name: embed(system, studies, options.progress) for name, system in systems.items()}
     held = manifest.where(split="validate")
     tuning = {
