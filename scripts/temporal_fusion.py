@@ -27,7 +27,8 @@ from radalign.reports.assertions import assert_sentence
 from radalign.reports.sentences import split_sentences
 from radalign.study import Manifest, Study
 from radalign.systems.base import create
-from radalign.systems.warm_start import fit_canonical, pooled_texts, pooled_views
+from radalign.systems.frozen_features import pooled_texts, pooled_views
+from radalign.systems.warm_start import fit_canonical
 from radalign.train.precision import has_fast_bf16
 
 EPOCHS, BATCH, LR, DECAY = 40, 96, 1e-3, 1e-2

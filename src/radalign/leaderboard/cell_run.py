@@ -101,6 +101,8 @@ def main(words: list[str]) -> int:
     end_with(os.getppid())
     try:
         return 0 if run_cell(folder, quiet) else STOPPED
+    except KeyboardInterrupt:
+        return STOPPED
     except Exception as error:  # whatever it is, it is this cell's alone and stands on the page
         write_failure(folder, str(error) or type(error).__name__, traceback.format_exc())
         return FAILED

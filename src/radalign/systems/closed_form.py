@@ -21,8 +21,9 @@ from radalign.nn.maps import SlotMap, UnitMap
 from radalign.objectives.closed_form import ridge_map
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
+from radalign.systems.frozen_features import cached_features, pooled_texts, pooled_views
 from radalign.systems.recipe import Recipe
-from radalign.systems.warm_start import cached_features, fit_canonical, pooled_texts, pooled_views
+from radalign.systems.warm_start import fit_canonical
 
 
 class ClosedFormSettings(Settings):

@@ -28,8 +28,8 @@ from radalign.nn.text import TextEncoder, last_tokens
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
 from radalign.systems.contradictions import Template
+from radalign.systems.frozen_features import pooled_texts, pooled_views
 from radalign.systems.recipe import RecipeError
-from radalign.systems.warm_start import pooled_texts, pooled_views
 
 
 class FrozenSpaceSettings(Settings):

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import uuid4
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from radalign.data.batches import ImageBatch, TextBatch
-from radalign.data.read_slots import has_view, read_slots
 from radalign.nn.heads import ProjectionHead
 from radalign.nn.maps import SlotMap, UnitMap
-from radalign.nn.masking import random_keep
-from radalign.nn.text import TextEncoder
-from radalign.nn.vision import VisionEncoder
 from radalign.objectives.closed_form import canonical_maps
 from radalign.objectives.gather import gather
-from radalign.study import Manifest, Study
+from radalign.study import Manifest
+from radalign.systems.frozen_features import cached_features
 
 if TYPE_CHECKING:
     from radalign.systems.base import Progress, System
 
 IMAGE_PENALTY, TEXT_PENALTY, POWER = 2.0, 0.05, 1.5
-Features = tuple[list[str], Tensor, Tensor, Tensor]
-
-
-class FeatureCacheError(ValueError):
-    """Features cannot be kept for other runs; the message says what to do."""
 
 
 class MapPair(nn.Module):
@@ -198,152 +184,3 @@ def fit_canonical(
     image_map.bias.zero_()
     text_map.weight.copy_(maps.text.float())
     return {"studies": len(x), "first_correlation": float(maps.correlations[0])}
-
-
-def pooled_views(vision: VisionEncoder, images: ImageBatch, mask_ratio: float = 0.0) -> Tensor:
-    """CLS and mean (kept) patch of every present view: [N, 2 D], N = present views in mask order.
-
-    Args:
-        vision: The tower.
-        images: The studies' views.
-        mask_ratio: Share of patches dropped per view.
-    """
-    views = images.images[images.view_mask][:, None]  # [N, 1, H, W]
-    keep = None
-    if mask_ratio:
-        patches = (views.shape[-2] // vision.patch_px) * (views.shape[-1] // vision.patch_px)
-        keep = random_keep(len(views), patches, mask_ratio).to(views.device)
-    tokens = vision(views, keep)  # [N, 1 + P, D]
-    return torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)
-
-
-def pooled_texts(text: TextEncoder, texts: TextBatch) -> Tensor:
-    """Mean over the real tokens: [B, D]."""
-    tokens, mask = text(texts.input_ids, texts.attention_mask), texts.attention_mask
-    mean: Tensor = tokens.sum(1) / mask.sum(1, keepdim=True)  # padding rows are zero
-    return mean
-
-
-def cached_features(
-    system: Any, manifest: Manifest, progress: Progress | None = None, mask_ratio: float = 0.0
-) -> Features:
-    """`training_features` of a system whose towers are still the frozen backbones, kept for other runs.
-
-    The file lies in `system.feature_cache` (none: nothing is kept) under a hash of backbones, input settings,
-    studies and image files, so any change computes them anew; so does a damaged file.
-
-    Raises:
-        FeatureCacheError: If the disk is full or cannot be written.
-    """
-    folder: Path | None = system.feature_cache
-    if folder is None:
-        return training_features(system, manifest, progress, mask_ratio)
-    masked = f"-masked-{mask_ratio:g}-seed-{system.recipe.train.seed}" if mask_ratio else ""
-    path = Path(folder) / f"features-{_features_key(system, manifest)}{masked}.safetensors"
-    kept = _kept_features(path)
-    if kept is not None:
-        return kept
-    made = training_features(system, manifest, progress, mask_ratio)
-    _keep_features(path, *made)
-    return made
-
-
-def _kept_features(path: Path) -> Features | None:
-    """What `_keep_features` wrote; None where there is nothing, or nothing that can be read."""
-    try:
-        with safe_open(path, "pt") as file:
-            ids = json.loads(file.metadata()["ids"])
-            return ids, file.get_tensor("rows"), file.get_tensor("present"), file.get_tensor("texts")
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        return None
-
-
-def _keep_features(path: Path, ids: list[str], rows: Tensor, present: Tensor, texts: Tensor) -> None:
-    # A name of its own, because two runs may begin with the same features at the same time.
-    partial = path.with_name(f"{path.stem}-{uuid4().hex[:12]}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            save_file({"rows": rows, "present": present, "texts": texts}, partial, {"ids": json.dumps(ids)})
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
-        raise FeatureCacheError(
-            f"The warm start's features cannot be kept in {path.parent} ({error}); free some space or choose "
-            "another cache folder."
-        ) from error
-
-
-def _features_key(system: Any, manifest: Manifest) -> str:
-    data, backbones = system.recipe.data, system.recipe.backbones
-    studies = manifest.where(split="train")
-    parts = [*system.backbones.values(), str(backbones.max_tokens), studies.sha256()]
-    parts += [str(getattr(data, name)) for name in ("size_px", "geometry", "window", "slots", "unknown_view")]
-    if data.resize_px or data.resample != "bilinear" or data.mean:
-        parts += [str(data.resize_px), data.resample, str(data.mean), str(data.std)]
-    parts += [str(data.size_px), str(torch.is_autocast_enabled(system.device.type))]
-    parts += [str(manifest.root.absolute()), *_image_states(studies, manifest)]
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:20]
-
-
-def _image_states(studies: Manifest, manifest: Manifest) -> Iterator[str]:
-    """Path, time and bytes of every image of the studies and their priors: what the manifest cannot tell."""
-    for study in studies:
-        prior = manifest.prior(study)
-        for view in (*study.views, *(prior.views if prior is not None else ())):
-            path = manifest.image_path(view)
-            try:
-                found = path.stat()
-            except OSError:
-                yield f"{path}:absent"
-            else:
-                yield f"{path}:{found.st_mtime_ns}:{found.st_size}"
-
-
-@torch.inference_mode()
-def training_features(
-    system: Any,
-    manifest: Manifest,
-    progress: Progress | None = None,
-    mask_ratio: float = 0.0,
-    batch_size: int = 32,
-) -> tuple[list[str], Tensor, Tensor, Tensor]:
-    """Pooled features of the manifest's training studies that have a view and a report.
-
-    Args:
-        system: Its towers, settings and tokenizer are used as they are.
-        manifest: With a training part.
-        progress: Called around the batches.
-        mask_ratio: Share of patches dropped per view, drawn once.
-        batch_size: Studies at a time.
-
-    Returns:
-        their ids, rows [N, 2 D] of present views, present [B, V], texts [B, D]; float32 on the CPU.
-
-    Raises:
-        ValueError: If there is no such study.
-    """
-    chosen = [s for s in manifest.where(split="train") if usable(s, manifest, system)]
-    if not chosen:
-        raise ValueError(
-            "No training study has both a view and a report; split the manifest with `radalign data split`."
-        )
-    was_training, data = system.training, system.recipe.data
-    system.eval()
-    starts: Iterable[int] = range(0, len(chosen), batch_size)
-    rows, present, texts = [], [], []
-    for start in starts if progress is None else progress(starts, "Computing frozen features"):
-        part = chosen[start : start + batch_size]
-        images = read_slots(part, manifest, data).to(system.device)
-        rows.append(pooled_views(system.vision, images, mask_ratio).float().cpu())
-        present.append(images.view_mask.cpu())
-        batch = system.tokenize([s.report.body for s in part]).to(system.device)
-        texts.append(pooled_texts(system.text, batch).float().cpu())
-    system.train(was_training)
-    return [s.id for s in chosen], torch.cat(rows), torch.cat(present), torch.cat(texts)
-
-
-def usable(study: Study, manifest: Manifest, system: Any) -> bool:
-    """Whether a study has a current view and a report, so that it can teach anything."""
-    return bool(study.report.body) and has_view(study, manifest, system.recipe.data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -77,9 +77,6 @@ class Bar:
         """Write a line above the bar."""
         if not self._quiet:
             self._console.print(sentence, markup=False)
-
-
-Around = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
 def clock(seconds: float) -> str:

@@ -1,12 +1,15 @@
-"""A polite stop: Ctrl-C or a cluster's termination signal ends the run after the step under way."""
+"""A polite stop: Ctrl-C or a cluster's termination signal ends a run after the step under way."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+Around = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
 class Interrupt:
@@ -39,3 +42,26 @@ def polite_interrupts() -> Iterator[Interrupt]:
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
+
+
+def stoppable(around: Around, interrupt: Interrupt) -> Around:
+    """Loops before the first step (decoding, frozen features) that a request ends between two items.
+
+    There is no step under way that would have to come to its end, and what these loops have done is kept.
+
+    Raises:
+        KeyboardInterrupt: In the loop, once somebody has asked to stop.
+
+    >>> asked = Interrupt()
+    >>> loop = stoppable(lambda items, label: items, asked)
+    >>> list(loop([1, 2], "Counting"))
+    [1, 2]
+    """
+
+    def wrapped(items: Iterable[Any], label: str) -> Iterator[Any]:
+        for item in around(items, label):
+            if interrupt.asked:
+                raise KeyboardInterrupt
+            yield item
+
+    return wrapped

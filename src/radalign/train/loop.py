@@ -20,7 +20,7 @@ from radalign.systems.start_from import start_from
 from radalign.train.bar import Bar
 from radalign.train.device import Processes
 from radalign.train.folder import RESUME, open_run_folder
-from radalign.train.interrupt import polite_interrupts
+from radalign.train.interrupt import polite_interrupts, stoppable
 from radalign.train.prepare import prepare_data
 from radalign.train.result import RunResult, run_details
 from radalign.train.run import Run
@@ -65,6 +65,7 @@ def train(
         SystemFolderError: If `start` does not fit.
         TrainError: If nothing trains, a loss is not finite, or a resumed run does not fit.
         CollapseError: If the embeddings collapse and `fail_on_collapse` is set.
+        KeyboardInterrupt: If somebody asks to stop before the first step; what was computed is kept.
     """
     out = Path(out)
     trains = any(p.requires_grad for p in system.parameters())
@@ -80,7 +81,8 @@ def train(
     processes.wait()
     bar = bar if bar is not None and processes.is_main else Bar(quiet=True)
     with bar, polite_interrupts() as interrupt:
-        data = prepare_data(system, manifest, Path(cache_folder), processes, decode_processes, bar.around)
+        around = stoppable(bar.around, interrupt)
+        data = prepare_data(system, manifest, Path(cache_folder), processes, decode_processes, around)
         details = run_details(system, manifest.sha256(), data, processes)
         if started is not None:
             details["start"] = {"folder": started.folder, "sha256": started.sha256}

@@ -14,8 +14,8 @@ from radalign.data.pixel_cache import PixelCache
 from radalign.data.report_text import report_text
 from radalign.study import Manifest, Study
 from radalign.systems.asked import cannot_be_read
-from radalign.train.bar import Around
 from radalign.train.classes import choose_studies
+from radalign.train.interrupt import Around
 
 PROBE_STUDIES = 256
 FEW = 4  # shots per class up to which `train.few_shot_batch_size` holds

@@ -17,7 +17,7 @@ from radalign.train.card import model_card, write_card
 from radalign.train.checkpoint import Place, read_resume_point, save_system, write_resume_point
 from radalign.train.device import Processes
 from radalign.train.folder import RESUME, remove_run
-from radalign.train.interrupt import Interrupt
+from radalign.train.interrupt import Interrupt, stoppable
 from radalign.train.meter import Meter
 from radalign.train.prepare import RunData
 from radalign.train.record import RunLog
@@ -105,7 +105,9 @@ class Run:
 
     def _warm_start(self) -> dict[str, float]:
         with self.processes.autocast():
-            numbers: dict[str, float] = self.system.warm_start(self.data.usable, self.bar.around)
+            numbers: dict[str, float] = self.system.warm_start(
+                self.data.usable, stoppable(self.bar.around, self._interrupt)
+            )
         return numbers
 
     def _restore(self) -> None:

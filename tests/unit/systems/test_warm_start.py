@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from radalign.data.phantom.simulate import simulate
 from radalign.study import Manifest
 from radalign.systems.base import create
-from radalign.systems.warm_start import FeatureCacheError, cached_features, training_features
+from radalign.systems.frozen_features import FeatureCacheError, cached_features, training_features
 from tests.unit.systems.conftest import TINY
 
 ALTA = [*(s for s in TINY if "adapter_hidden" not in s), "model.warm_start=cca", "model.decoder_heads=2"]
@@ -82,6 +82,31 @@ def test_images_that_were_replaced_are_read_again(cached):
     assert torch.equal(after, training_features(system, manifest)[1])
 
 
+def test_features_that_were_stopped_go_on_where_they_were(cached, monkeypatch):
+    system, manifest = cached
+    monkeypatch.setattr("radalign.systems.frozen_features.BATCH", 2)
+    monkeypatch.setattr("radalign.systems.frozen_features.PORTION", 4)
+    whole = training_features(system, manifest)
+    assert len(whole[0]) == 14
+
+    def stopped(starts, label):
+        for start in starts:
+            if start == 10:  # two portions of four are whole, the third has one batch
+                raise KeyboardInterrupt
+            yield start
+
+    with pytest.raises(KeyboardInterrupt):
+        cached_features(system, manifest, stopped)
+    assert len(list(system.feature_cache.iterdir())) == 2
+    seen, real = [], system.tokenize
+    monkeypatch.setattr(system, "tokenize", lambda texts: seen.append(len(texts)) or real(texts))
+    resumed = cached_features(system, manifest)
+    assert seen == [2, 2, 2]
+    assert resumed[0] == whole[0]
+    assert all(torch.equal(one, other) for one, other in zip(resumed[1:], whole[1:], strict=True))
+    assert len(list(system.feature_cache.iterdir())) == 1
+
+
 def test_a_damaged_feature_file_is_as_good_as_none(cached):
     system, manifest = cached
     before = cached_features(system, manifest)
@@ -100,7 +125,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_part(cached, monkeypatch):
         path.write_bytes(b"half")
         raise SafetensorError("No space left on device")
 
-    monkeypatch.setattr("radalign.systems.warm_start.save_file", full)
+    monkeypatch.setattr("radalign.systems.frozen_features.save_file", full)
     with pytest.raises(FeatureCacheError, match=r"kept in .*kept \(No space .*free some space"):
         cached_features(system, manifest)
     assert not list(system.feature_cache.iterdir())
