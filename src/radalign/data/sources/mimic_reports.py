@@ -23,12 +23,12 @@ class ReportShelf:
             None: then every report is missing.
 
     Raises:
-        SourceError: If the place is neither a folder nor a zip.
+        SourceError: If the place is neither a folder nor a zip, or the zip is damaged.
     """
 
     def __init__(self, place: Path | None) -> None:
         self.place = place
-        self.archive = zipfile.ZipFile(place) if place is not None and zipfile.is_zipfile(place) else None
+        self.archive = _opened(place) if place is not None and zipfile.is_zipfile(place) else None
         if place is not None and self.archive is None and not place.is_dir():
             raise SourceError(
                 f"{place} is neither a folder of reports nor a zip; give {ARCHIVE} or its folder."
@@ -61,6 +61,13 @@ class ReportShelf:
             if self.place is not None and any((self.place / prefix).glob("p1?")):
                 return prefix
         return "files/"
+
+
+def _opened(place: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(place)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        raise SourceError(f"{place} is a damaged zip ({error}); fetch it again.") from error
 
 
 def find_reports(folder: Path, told: Path | None) -> Path | None:

@@ -255,3 +255,13 @@ def test_the_dicom_set_needs_no_metadata(mimic: Path, dicom: Callable[..., str],
     assert [(v.id, v.position, v.original_width_px) for v in study.views] == [("aa01", "PA", 4)]
     assert (study.date, study.prior_study_id) == ("2180-05-06T21:30:14", "50000003")
     assert flow.dropped["header cannot be read"].images == 1
+
+
+def test_a_damaged_zip_of_reports_is_named(mimic: Path) -> None:
+    archive = mimic / "mimic-cxr-reports.zip"
+    data = bytearray(archive.read_bytes())
+    at = data.rindex(b"PK\x01\x02")  # an entry of the table of contents
+    data[at : at + 4] = b"rubb"
+    archive.write_bytes(data)
+    with pytest.raises(SourceError, match=r"mimic-cxr-reports\.zip is a damaged zip .*; fetch it again\.$"):
+        import_source("mimic", mimic)
