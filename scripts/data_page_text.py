@@ -98,7 +98,8 @@ def scored(result: dict[str, Any]) -> str:
     """Precision and recall of the assertions, per status, change and finding."""
     lines = ["## Reading reports", "",
              "`radalign report score`: hand-labelled sentences of this project's own.",
-             "The development half is what the rules were built on; the held-out half was judged once.", "",
+             "The rules were built on the development half, and mended after a first look at the held-out",
+             "one; that look is what counts, and stands in [reports.md](reports.md#assertions).", "",
              "| half | what | labelled | precision | recall | F1 |",
              "|---|---|---:|---:|---:|---:|"]  # fmt: skip
     for half, scores in result.items():

@@ -16,6 +16,8 @@ from radalign.reports.lexicon import (
     words_of,
 )
 from radalign.reports.measures import _MEASURE, find_measurements
+from radalign.reports.senses import WORD
+from radalign.reports.terms import _plain_words
 
 FINDINGS = (
     "pneumothorax",
@@ -91,3 +93,9 @@ def test_measurements_are_those_of_a_search_at_every_letter(text: str) -> None:
             slow.append(found.span(1))
         start = found.end() if found else start + 1
     assert [(m.start, m.end) for m in find_measurements(text)] == slow
+
+
+@given(st.text(st.sampled_from("aBZé09 .,;()_\n½"), max_size=30) | st.text(max_size=20))
+def test_plain_words_are_those_of_the_pattern(text: str) -> None:
+    plain = text.replace("/", " ").replace("-", " ")
+    assert [word for word in _plain_words(plain) if word] == WORD.findall(plain)

@@ -129,8 +129,9 @@ def _asserted(sentence: str, lexicon: Lexicon, read: Callable[[Pattern], tuple[S
             found += [_assertion(each, status, change) for each in implies.get(name, (name,))]
         else:
             found.append(_assertion(finding, status, change))
-    is_plain = not found or (len(found) == 1 and found[0].finding != "Disease")
-    return tuple(found if is_plain else _merge(found).values())
+    if len(found) < 2 and not any(a.finding == "Disease" for a in found):
+        return tuple(found)
+    return tuple(_merge(found).values())
 
 
 def _merge(assertions: Iterable[Assertion]) -> dict[str, Assertion]:

@@ -41,7 +41,9 @@ _IRREGULAR = {
     "processes": "process", "aneurysms": "aneurysm", "this": "this", "gases": "gas", "plus": "plus",
     "his": "his", "less": "less", "versus": "versus", "vs": "vs", "as": "as", "goes": "go",
     "biopsies": "biopsy", "thus": "thus", "its": "its", "yes": "yes", "us": "us", "pancreas": "pancreas",
-    "whereas": "whereas", "gas": "gas",
+    "whereas": "whereas", "gas": "gas", "demineralised": "demineralized",
+    "demineralisation": "demineralization",
+    "favoured": "favored", "favours": "favor", "favour": "favor", "mineralisation": "mineralization",
 }  # fmt: skip
 _KEPT_ENDINGS = ("ss", "us", "is")
 # cues.toml: [table] key -> kind of event

@@ -16,6 +16,8 @@ _OPENERS = frozenset("MEWNUZnIS")
 _PREDICATES = frozenset("BEKPNVCQnuUS")
 # Kinds that say something of a finding; what has none of them only describes it.
 _STATES = frozenset("NPnUVuCIQSXYL?E")
+_CUES_BEFORE_COLON = frozenset("NPnUuC")
+_ENDS_LIST = ("BKWZPV", "BKWZPVU")  # in "new infiltrate suspicious for pneumonia" one of them is new
 _STOPS_BACK = frozenset("EBKTPVNISZ")
 
 
@@ -31,8 +33,10 @@ def clauses(events: list[Event]) -> list[list[Event]]:
         kind = event[0]
         if kind == "T":
             if event[1] != "turn" or not _only_changes(kept, position + 1):
-                out.append([])
+                out.append(_subject(out[-1], kept, position + 1) if event[1] == "turn" else [])
         elif kind == ":":
+            if len(out[-1]) == 1 and out[-1][0][0] in _CUES_BEFORE_COLON:
+                continue  # "Absent: effusion, pneumothorax"
             if out[-1] and all(k in "FAM,&|" for k, _ in out[-1]):
                 out[-1].append(("B", ":"))
             else:
@@ -40,6 +44,13 @@ def clauses(events: list[Event]) -> list[list[Event]]:
         elif kind:
             out[-1].append(event)
     return [clause for clause in out if clause]
+
+
+def _subject(before: list[Event], events: list[Event], start: int) -> list[Event]:
+    """The structure that an attribute behind "but" is said of: "the lungs are hyperinflated but clear"."""
+    said = [events[j][0] for j in range(start, len(events))]
+    end = next((j for j, kind in enumerate(said) if kind in "T:"), len(said))
+    return [e for e in before if e[0] == "A"][:1] if set(said[:end]) in ({"Q"}, {"B", "Q"}) else []
 
 
 def _only_changes(events: list[Event], start: int) -> bool:
@@ -99,6 +110,8 @@ def with_exclusions(events: list[Event]) -> list[Event]:
             out.append(("V" if event[0] == "X" else "U", ""))
         elif event[0] == "X":
             out.append(("P", ""))
+        elif not out or out[-1][0] in ",T:":
+            out.append(("I", ""))  # "Asthmatic, exclude pneumothorax" asks
     return [event for event in out if event[0] != "L"]
 
 
@@ -153,7 +166,11 @@ def forward(clause: list[Event], cue: int) -> list[int]:
         kind = clause[j][0]
         if kind in TARGETS:
             reached.append(j)
-        elif kind in "EN" or (reached and kind in "BKWZPV") or (kind == "&" and _ends_item(clause, cue, j)):
+        elif (
+            kind in "EN"
+            or (reached and kind in _ENDS_LIST[clause[cue][0] == "C"])
+            or (kind == "&" and _ends_item(clause, cue, j))
+        ):
             break
         elif kind in ",&" and clause[cue][0] != "I":
             last_or = _last_or(clause, cue) if last_or is None else last_or
@@ -204,6 +221,8 @@ def backward(clause: list[Event], cue: int) -> list[int]:
     """
     reached: list[int] = []
     own = "BKUMCunWQ" if clause[cue][0] in "PV" else "BKUMCunWQ,&"  # "mild and improving" is one predicate
+    if clause[cue][0] == "Q":
+        own += "N"  # "is neither tortuous nor dilated"
     j = cue - 1
     while j >= 0 and clause[j][0] in own:
         j -= 1
@@ -230,6 +249,8 @@ def either_way(clause: list[Event], cue: int) -> list[int]:
         if clause[j][0] in "&|" and (j + 1 >= len(clause) or clause[j + 1][0] not in "CU"):
             break
         j += 1
-    if j < len(clause) and clause[j][0] in "FA" and not after_verb:
+    # "Edema is again demonstrated in both lungs": the lungs are only the place of what stands right before.
+    only_place = clause[cue][0] == "C" and cue > 0 and clause[cue - 1][0] == "F"
+    if j < len(clause) and clause[j][0] in ("F" if only_place else "FA") and not after_verb:
         return forward(clause, cue)
     return backward(clause, cue) or ([] if after_verb else forward(clause, cue))

@@ -173,6 +173,9 @@ def _stated(
             state, moved = status.get(i, "present"), change.get(i, "")
             if state != "ignore" and not (says == "Disease" and _of_bones(clause, i)):
                 out.append((says, state, moved if state != "absent" or moved == "better" else ""))
+        elif kind == "A" and i not in attributes and ("P", "better") in clause[i:]:
+            if status.get(i) == "absent":  # "the costophrenic angle has cleared"
+                out.extend(_by_rule(rules[says].get("normal", {}), "normal", "", ""))
         elif kind == "A" and i in attributes and status.get(i) != "ignore":
             for attribute in attributes[i]:
                 word = clause[attribute][1]

@@ -23,6 +23,7 @@ from radalign.reports.sentences import is_shorthand
 _PART = re.compile(r"[A-Za-z0-9]+")
 _LOWER_FROM = 3  # letters
 _STOP_WITHIN = re.compile(r"\.(?=\s+[a-z0-9])")
+_LETTERS_AND_DIGITS = bytes(c if c < 128 and chr(c).isalnum() else 32 for c in range(256))
 _TABLES = ("plain", "context", "english")
 _MOST_PASSES = 4
 
@@ -161,8 +162,10 @@ def expand(text: str, terms: Terms | None = None) -> str:
 
 def _expanded_once(text: str, terms: Terms) -> str:
     lookup = terms.written
-    words = WORD.findall(text)
     joined = "/" in text or "-" in text
+    if not joined and lookup.keys().isdisjoint(_plain_words(text)):
+        return text
+    words = WORD.findall(text)
     if lookup.keys().isdisjoint(words) and not (joined and any(_known(word, lookup) for word in words)):
         return text
     capitals = text.isupper() and any(len(word) > _LOWER_FROM and not _known(word, lookup) for word in words)
@@ -181,6 +184,12 @@ def _expanded_once(text: str, terms: Terms) -> str:
         if not word.isupper() and is_shorthand(word) and _STOP_WITHIN.match(text, last):
             last += 1
     return "".join([*out, text[last:]])
+
+
+def _plain_words(text: str) -> list[str]:
+    """The words of `WORD` where nothing joins them, without a regular expression."""
+    plain = text.encode("utf-8", "surrogatepass").translate(_LETTERS_AND_DIGITS).decode("ascii").split()
+    return [word.lstrip("0123456789") for word in plain]
 
 
 def _known(word: str, lookup: Mapping[str, str]) -> bool:

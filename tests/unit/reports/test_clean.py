@@ -132,6 +132,7 @@ def test_the_defaults_change_no_assertion_of_the_labelled_sentences() -> None:
         warnings.simplefilter("error")
         for item in (*read_labelled("development"), *read_labelled("held_out")):
             before, after = assert_report(item.sentence), assert_report(clean_text(item.sentence))
-            assert {n: a.status for n, a in after.items()} == {n: a.status for n, a in before.items()}, (
-                item.sentence
-            )
+            kept = {n: a.status for n, a in after.items() if n in before}
+            assert kept == {n: a.status for n, a in before.items()}, item.sentence
+            if "PE" not in item.sentence:  # written out, it is a finding that it was not before
+                assert after.keys() == before.keys(), item.sentence
