@@ -18,9 +18,12 @@ _SIGNED = re.compile(
 # A substring test costs a hundredth of a regular expression: these say whether one is needed at all.
 _SIGNED_SIGNS = ("signed", "dictated", "transcribed", "verified", "approved", "interpreted by", "finalized",
                  "reported by", "reviewed")  # fmt: skip
-# "ADDENDUM BY DR. A ON 1/2/2003: ...", "ADDENDUM START", "END OF ADDENDUM".
+# "ADDENDUM 1/2/2003 ...", "ADDENDUM BY DR. A ON 1/2/2003: ...", "ADDENDUM START", "END OF ADDENDUM".
 _ADDENDUM = re.compile(
-    r"(?:^|\n)[ \t*#_=-]*(?:(?P<title>addend(?:um|a)[ \t]*"
+    r"(?:^|\n)[ \t*#_=-]*(?:(?P<dated>addend(?:um|a)[ \t]*[-,:]?[ \t]*(?:(?:on|dated?|from)[ \t]+)?"
+    r"(?:\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}|\[\*\*[^\]\n]{0,60}\*\*\]|_{2,}|X{3,})"
+    r"(?:[ \t,]+(?:at[ \t]+)?\d{1,2}:\d\d(?:[ \t]?[ap]\.?m\b\.?)?)?(?![^\n:]{0,80}:(?:\s|$)))(?=\s)|"
+    r"(?P<title>addend(?:um|a)[ \t]*"
     r"(?:by|on|at|dated?|from|to|no|number|report|#|\(|\d)[^\n]{0,100}?:)(?=\s|$)|"
     r"(?P<start>addendum[ \t]+(?:starts?|begins?)|(?:start|begin|beginning)[ \t]+(?:of[ \t]+)?addendum)"
     r"[ \t*#_=:-]*(?=\n|$)|(?P<end>addendum[ \t]+ends?|end[ \t]+(?:of[ \t]+)?addendum)[ \t*#_=:-]*(?=\n|$))",

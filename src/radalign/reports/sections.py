@@ -142,6 +142,7 @@ def _headings(text: str) -> list[tuple[int, int, str, str]]:
     """(start, end, name, heading as written) of every heading, in order."""
     found = _before_colons(text)
     found = _without_overlaps(found, headings_without_colon(text))
+    found += _titles_behind(text, found)
     taken = {end for _, end, _, _ in found}
     start = 0
     for line in text.split("\n"):
@@ -151,7 +152,19 @@ def _headings(text: str) -> list[tuple[int, int, str, str]]:
             if mark and not any(start < place <= end for place in taken):
                 found.append(mark)
         start = end + 1
-    return _without_titles_inside(text, sorted(found)) if len(found) > len(taken) else found
+    if all(name != "prose" for _, _, name, _ in found) and len(found) == len(taken):
+        return found
+    return _without_titles_inside(text, sorted(found))
+
+
+def _titles_behind(text: str, found: list[tuple[int, int, str, str]]) -> list[tuple[int, int, str, str]]:
+    """An examination's title and then prose, on the line of its heading: "EXAM: CHEST, 2 VIEWS: Clear."."""
+    titles = []
+    for _, end, name, _ in found:
+        title = _TITLE.match(text, end) if name == "examination" else None
+        if title and "\n" not in title[0] and _names_examination(title[1]):
+            titles.append((title.start(1), title.end(), "prose", title[1].strip()))
+    return [t for t in titles if not any(start < t[1] and t[0] < end for start, end, _, _ in found)]
 
 
 def _without_overlaps(

@@ -14,6 +14,15 @@ _SOFT = frozenset({
     "a.m", "p.m", "am", "pm", "etc", "al", "jr", "sr", "m.d", "r.n", "p.a", "rt", "lt", "max", "min", "temp",
     "hx", "dx", "tx", "pt", "incl", "sm", "lg", "eff", "bilat", "poss", "prob", "susp",
 })  # fmt: skip
+# In a text all in capitals these go on when a word before them leads to a noun: "NO RT. EFFUSION".
+_SIDES = frozenset({"rt", "lt", "bilat", "sm", "lg", "poss", "prob"})
+_LEADS_TO_A_NOUN = frozenset({
+    "no", "not", "without", "a", "an", "is", "are", "of", "in", "at", "with", "and", "or", "new", "old",
+    "trace", "tiny", "small", "mild", "minimal", "slight", "moderate", "large", "severe", "marked", "patchy",
+    "blunted", "stable", "unchanged", "persistent", "residual", "resolved", "resolving", "improved",
+    "improving", "increased", "increasing", "decreased", "decreasing", "worsening", "possible", "probable",
+    "likely", "rt", "lt",
+})  # fmt: skip
 _BLOCK = re.compile(r"\n[ \t]*\n|\n(?=[ \t]*(?:[-*•·–]|\(?\d{1,2}[.)])[ \t]+\S)")
 _END = re.compile(r"[.!?][\"'”’)\]*]? +")
 _BULLET = re.compile(r"^(?:(?:[-*•·–]|\(?\d{1,2}[.)]) +)+(?=\S)")
@@ -70,6 +79,15 @@ def is_shorthand(word: str) -> bool:
     return lower in _TITLES or lower in _SOFT
 
 
+def stop_closes(before: str, following: str) -> bool:
+    """Whether the full stop that ends `before` closes a sentence when `following` comes next.
+
+    >>> stop_closes("NO RT.", "E"), stop_closes("OPACITY ON THE RT.", "H")
+    (False, True)
+    """
+    return _ends_sentence(before, following)
+
+
 def _with_plain_items(text: str) -> str:
     """Write every way of marking an item of a list as one."""
     if ("1" in text or "#" in text) and _MAYBE_LOOSE.search(text):  # a list begins with 1
@@ -105,6 +123,9 @@ def _ends_sentence(piece: str, following: str) -> bool:
     lower = word.lower()
     if lower in _TITLES or (lower == "no" and following.isdigit()):
         return False
+    if lower in _SIDES and word.isupper() and following.isupper():
+        before = piece[:-1].rpartition(" ")[0].rstrip(".").rpartition(" ")[2].lower()
+        return before not in _LEADS_TO_A_NOUN and bool(before)
     return lower not in _SOFT or following.isupper()
 
 

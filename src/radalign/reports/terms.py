@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from radalign.reports.senses import WORD, Place, Sense, Senses
-from radalign.reports.sentences import is_shorthand
+from radalign.reports.sentences import is_shorthand, stop_closes
 
 _PART = re.compile(r"[A-Za-z0-9]+")
 _LOWER_FROM = 3  # letters
-_STOP_WITHIN = re.compile(r"\.(?=\s+[a-z0-9])")
+_STOP_WITHIN = re.compile(r"\.\s+([A-Za-z0-9])")
 _LETTERS_AND_DIGITS = bytes(c if c < 128 and chr(c).isalnum() else 32 for c in range(256))
 _TABLES = ("plain", "context", "english")
 _MOST_PASSES = 4
@@ -181,9 +181,18 @@ def _expanded_once(text: str, terms: Terms) -> str:
             continue
         out += [text[last : match.start()], said]
         last = match.end()
-        if not word.isupper() and is_shorthand(word) and _STOP_WITHIN.match(text, last):
+        if is_shorthand(word) and _stop_is_of_the_word(text, last):
             last += 1
     return "".join([*out, text[last:]])
+
+
+def _stop_is_of_the_word(text: str, end: int) -> bool:
+    """Whether the full stop behind an abbreviation closes no sentence."""
+    stop = _STOP_WITHIN.match(text, end)
+    if not stop:
+        return False
+    begin = max(map(text.rfind, ".!?\n", (0,) * 4, (end,) * 4)) + 1
+    return not stop_closes(" ".join(text[begin : end + 1].split()), stop[1])
 
 
 def _plain_words(text: str) -> list[str]:

@@ -262,3 +262,31 @@ def test_lettered_lists_need_two_letters() -> None:
 
 def test_bullets_become_sentences() -> None:
     assert flow("- Small effusion\n- No pneumothorax\n") == "Small effusion. No pneumothorax."
+
+
+@pytest.mark.parametrize(
+    ("text", "findings", "impression"),
+    [
+        ("EXAM: CHEST, 2 VIEWS: The lungs are clear.", "The lungs are clear.", ""),
+        ("EXAM: CHEST, 2 VIEWS: LUNGS CLEAR.\nIMPRESSION: NORMAL.", "LUNGS CLEAR.", "NORMAL."),
+        ("EXAM: CHEST, 2 VIEWS: 01/02/2020\nFINDINGS: Clear.", "Clear.", ""),
+        ("EXAM: CHEST: PA AND LATERAL\nFINDINGS: Clear.", "Clear.", ""),
+    ],
+)
+def test_prose_behind_an_examinations_title_on_its_line(text: str, findings: str, impression: str) -> None:
+    report = parse_report(text)
+    assert (report.findings, report.impression) == (findings, impression)
+
+
+@pytest.mark.parametrize(
+    "date", ["01/02/2020", "on 2020-02-01", "dated 1.2.2020 10:15 AM", "___", "[**2020-1-2**]"]
+)
+@pytest.mark.parametrize("between", [" ", "\n"])
+def test_a_dated_addendum_needs_no_colon(date: str, between: str) -> None:
+    text = f"IMPRESSION: Normal.\nADDENDUM {date}{between}There is a nodule."
+    assert parse_report(text).impression == "Normal. There is a nodule."
+    assert parse_report(text, addenda="drop").impression == "Normal."
+
+
+def test_an_addendum_in_a_sentence_is_none() -> None:
+    assert split_sections("Please see the addendum 01/02/2020 for details.")[0].name == "preamble"

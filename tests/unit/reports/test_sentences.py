@@ -32,3 +32,16 @@ from radalign.reports.sentences import split_sentences
 )
 def test_splits(text: str, expected: list[str]) -> None:
     assert split_sentences(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("NO RT. EFFUSION. LT. BASE CLEAR.", ["NO RT. EFFUSION.", "LT. BASE CLEAR."]),
+        ("SMALL BILAT. EFFUSIONS.", ["SMALL BILAT. EFFUSIONS."]),
+        ("OPACITY ON THE RT. HEART NORMAL.", ["OPACITY ON THE RT.", "HEART NORMAL."]),
+        ("NO EFFUSION RT. ATELECTASIS LT.", ["NO EFFUSION RT.", "ATELECTASIS LT."]),
+    ],
+)
+def test_a_side_in_capitals_closes_no_sentence_before_its_noun(text: str, sentences: list[str]) -> None:
+    assert split_sentences(text) == sentences

@@ -166,3 +166,7 @@ def test_what_is_no_umls_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.RRF").write_text("a|b\n")
     with pytest.raises(ValueError, match=r"Line 1 .* has 2 columns"):
         read_umls(tmp_path / "x.RRF")
+
+
+def test_the_stop_of_a_side_in_capitals_goes_with_it() -> None:
+    assert expand("NO RT. EFFUSION. LT. BASE CLEAR.") == "NO RIGHT EFFUSION. LEFT BASE CLEAR."
