@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,11 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from radalign.deidentify.errors import RetryableError, is_of_a_file
+from radalign.images.apart import DecoderDiedError
 from radalign.images.burned_in import Reader, clean
 from radalign.images.codecs import decoded, decoders, fault_before_decoding
+
+Decode = Callable[[Dataset, tuple[str, ...]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -33,18 +37,21 @@ class PixelOutcome:
     was_read: bool
 
 
-def clean_pixels(dataset: Dataset, reader: Reader | None, band: float = 0.5) -> PixelOutcome:
+def clean_pixels(
+    dataset: Dataset, reader: Reader | None, band: float = 0.5, decode: Decode = decoded
+) -> PixelOutcome:
     """Mask the unsafe marks of every frame in place.
 
     Args:
         dataset: With `PixelData`; written uncompressed when something was masked.
         reader: OCR, or None: then every mark found is masked.
         band: Width of the border bands that are searched, as a share of each side; 0.5 is everything.
+        decode: All frames by the named decoders; `images.apart` does it in a child process.
 
     Raises:
         RetryableError: If the pixels cannot be decoded: what cannot be looked at cannot be released.
     """
-    frames = _decoded(dataset)
+    frames = _decoded(dataset, decode)
     cleaned = [clean(frame, reader, band) for frame in frames]
     outcome = PixelOutcome(
         masked=sum(len(c.masked) for c in cleaned),
@@ -58,14 +65,19 @@ def clean_pixels(dataset: Dataset, reader: Reader | None, band: float = 0.5) -> 
     return outcome
 
 
-def _decoded(dataset: Dataset) -> list[np.ndarray]:
+def _decoded(dataset: Dataset, decode: Decode) -> list[np.ndarray]:
     """Each frame: [H, W] or [H, W, 3]."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore", UserWarning
             )  # pydicom's remarks on padding are not about identity
-            pixels = _by_the_first_that_can(dataset)
+            pixels = _by_the_first_that_can(dataset, decode)
+    except DecoderDiedError as error:
+        syntax = dataset.file_meta.TransferSyntaxUID.name
+        raise RetryableError(
+            f"The pixels ({syntax}) made their decoder crash; repair the file, or install another decoder."
+        ) from error
     except BaseException as error:  # decoders raise whatever they like
         if not is_of_a_file(error):
             raise
@@ -77,14 +89,14 @@ def _decoded(dataset: Dataset) -> list[np.ndarray]:
     return list(pixels) if several else [pixels]
 
 
-def _by_the_first_that_can(dataset: Dataset) -> np.ndarray:
-    """All frames as `Dataset.pixel_array` gives them, by decoders that neither hang nor end the process."""
+def _by_the_first_that_can(dataset: Dataset, decode: Decode) -> np.ndarray:
+    """All frames as `Dataset.pixel_array` gives them, by decoders that do not hang."""
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated:
         return np.asarray(dataset.pixel_array)
     if fault := fault_before_decoding(dataset, syntax):
         raise ValueError(fault)
-    return decoded(dataset, decoders(syntax) or ("",))
+    return decode(dataset, decoders(syntax) or ("",))
 
 
 def _write(dataset: Dataset, pixels: np.ndarray) -> None:

@@ -28,6 +28,7 @@ from radalign.deidentify.pixel_bytes import tidy_pixel_bytes
 from radalign.deidentify.pixels import PixelOutcome, clean_pixels
 from radalign.deidentify.plan import Plan
 from radalign.deidentify.residue import is_like, leaks_of, likenesses_of, originals_of
+from radalign.images.apart import Apart
 
 Progress = Callable[[Iterable[Path], str], Iterable[Path]]
 _PARTIAL = ".partial"
@@ -59,6 +60,7 @@ class _Run:
 
     plan: Plan
     ledger: Ledger
+    apart: Apart
     beside: dict[Path, Identities] = field(default_factory=dict)
 
 
@@ -79,8 +81,8 @@ def deidentify(plan: Plan, progress: Progress | None = None) -> Audit:
         left_over.unlink()  # of a run that was killed; nobody read it again
     source = plan.source.resolve()
     files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
-    with Ledger(plan.ledger, plan.out, plan.fingerprint) as ledger:
-        run = _Run(plan, ledger)
+    with Ledger(plan.ledger, plan.out, plan.fingerprint) as ledger, Apart() as apart:
+        run = _Run(plan, ledger, apart)
         left = [file for file in files if not ledger.is_done(file)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # they print the odd values, which may be identities
@@ -128,7 +130,7 @@ def _dicom(file: Path, run: _Run) -> FileAudit:
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     outcome.notes += tidy_pixel_bytes(dataset)
-    pixels = clean_pixels(dataset, plan.reader, plan.band) if plan.mask_pixels else None
+    pixels = clean_pixels(dataset, plan.reader, plan.band, run.apart.decode) if plan.mask_pixels else None
     if pixels and pixels.was_read and not (pixels.residual or pixels.left):
         note_clean_pixels(dataset)
     run.ledger.patient(outcome.patient, outcome.pseudonym, outcome.shift_days)

@@ -17,6 +17,7 @@ from radalign.deidentify.pixels import clean_pixels
 from radalign.deidentify.plan import RULES, Plan, make_plan
 from radalign.deidentify.profile import Profile
 from radalign.deidentify.run import deidentify
+from radalign.images.apart import Apart
 from radalign.images.burned_in import Mark
 
 
@@ -227,6 +228,30 @@ def test_a_file_that_breaks_its_reader_is_quarantined_and_the_rest_goes_on(
     assert any("cannot be decoded" in reason for reason in audit.quarantined)
     monkeypatch.undo()
     assert len(deidentify(plan(folder)).files) == 4  # what had no decoder is tried again
+
+
+def test_a_decoder_that_crashes_costs_one_file_and_not_the_run(folder: Path, make, monkeypatch) -> None:
+    for number in (1, 2, 3):
+        ds = make(SOPInstanceUID=f"1.2.9.{number}", StudyDate=f"2024030{number}")
+        ds.compress(RLELossless, generate_instance_uid=False)
+        ds.save_as(folder / f"rle{number}.dcm", enforce_file_format=True)
+    before = len(
+        deidentify(replace(plan(folder), out=folder.parent / "whole", ledger=folder.parent / "l2")).files
+    )
+    ask, asked = Apart._ask, []
+
+    def crashes(self: Apart, *said: object) -> object:
+        asked.append(said)
+        if len(asked) == 2:
+            self._child.kill()
+        return ask(self, *said)
+
+    monkeypatch.setattr(Apart, "_ask", crashes)
+    audit = deidentify(plan(folder))
+    assert len(asked) == 3
+    assert len(audit.files) == before - 1
+    assert sum(n for reason, n in audit.quarantined.items() if "made their decoder crash" in reason) == 1
+    assert len(deidentify(plan(folder)).files) == before  # tried again
 
 
 def test_broken_dicom_is_quarantined_with_its_reason(folder: Path, make) -> None:
