@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -53,6 +56,63 @@ def test_at_clip_size_the_budget_is_1_46_million():
     }
     assert parts == {"vision_oca": 442_368, "text_oca": 442_368, "useformer": 579_072}
     assert system.trainable_report()["total"]["trainable"] == 1_463_808
+
+
+DOCS = Path(__file__).parents[3] / "docs" / "few-shot.md"
+SWITCHES = re.findall(r"^\| `(model\..*?)` \| .* \| ([\d,]+) \|$", DOCS.read_text("utf-8"), re.MULTILINE)
+CLIP_SIZE = {
+    "USEformer": 327_680 + 196_608 + 49_152 + 3 * 512,  # maps, attention, MLP, norms
+    "queries": 1_024,
+    "levels": 12 * 256,
+    "vision adapters": 442_368,
+    "text adapters": 442_368,
+}
+WITHOUT = {
+    "model.useformer=false": ("USEformer", "levels"),
+    "model.vision_adapters=false": ("vision adapters",),
+    "model.text_adapters=false": ("text adapters",),
+    "model.level_embedding=false": ("levels",),
+}
+
+
+def parts_that_train(system):
+    names = {n for n, p in system.named_parameters() if p.requires_grad}
+    of = {"vision_oca": "vision adapters", "text_oca": "text adapters"}
+    of |= {"useformer.queries": "queries", "useformer.level": "levels"}
+    return {of.get(n) or of.get(n.split(".")[0], "USEformer") for n in names}
+
+
+@pytest.mark.parametrize(("switch", "count"), SWITCHES, ids=[switch for switch, _ in SWITCHES])
+def test_every_documented_switch_takes_away_what_the_table_says(switch, count):
+    assert {s for s, _ in SWITCHES} >= set(WITHOUT)
+    kept = CLIP_SIZE.keys() - set(WITHOUT.get(switch, ()))
+    assert f"{sum(CLIP_SIZE[part] for part in kept):,}" == count
+    system = create("nearl-clip", [*CLIP, switch]).train()
+    assert parts_that_train(system) == kept
+    targets = F.one_hot(torch.tensor([0, 1, 2]), 3).to(torch.int8)
+    terms = system.objectives(StudyBatch(images(3), system.tokenize(["", "", ""]), labels=targets))
+    punished = switch not in ('model.orthogonality="hard"', 'model.orthogonality="none"')
+    assert ("orthogonality" in terms) == punished
+    projects = switch not in ('model.orthogonality="soft"', 'model.orthogonality="none"')
+    assert {oca.alpha for oca in (*system.vision_oca, *system.text_oca)} == {0.0 if projects else 1.0}
+
+
+@pytest.mark.parametrize("tower", ["vision", "text"])
+def test_without_its_adapters_a_tower_is_the_frozen_one(tower):
+    system, other = shaken(f"model.{tower}_adapters=false").eval(), shaken().eval()
+    frozen = create("nearl-clip", CLIP).eval()
+    sides = {"vision": lambda s: s.encode_images(images(2)).global_, "text": lambda s: s.class_texts()}
+    with torch.no_grad():
+        torch.testing.assert_close(sides[tower](system), sides[tower](frozen))
+        assert (sides[tower](other) - sides[tower](frozen)).abs().max() > 1e-3
+
+
+def test_without_the_useformer_an_image_is_the_same_among_any_classes():
+    system = shaken("model.useformer=false").eval()
+    with torch.no_grad():
+        before = system.encode_images(images(2)).global_
+        system.set_classes(["nodule", "fracture"])
+        assert torch.equal(system.encode_images(images(2)).global_, before)
 
 
 @pytest.mark.parametrize(
