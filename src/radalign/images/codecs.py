@@ -7,8 +7,8 @@ reads it, so it is asked directly. No decoder under the GPL is ever used.
 Corrupt data make decoders do more than raise: one written in Rust panics, which Python sees as an exception
 outside `Exception`; broken boxes around a JPEG 2000 codestream make pydicom loop for ever; CharLS looks for
 most of a minute for what comes behind the last byte of cut JPEG-LS; and GDCM can end the whole process, so it
-is asked only where no other decoder reads the syntax, as with lossless JPEG. Where a run must not end, `apart`
-asks in a child process.
+is asked only where no other decoder reads the syntax, as with lossless JPEG. Where a run must not end,
+`apart` asks in a child process.
 """
 
 from __future__ import annotations
