@@ -12,7 +12,7 @@ from radalign.deidentify.keys import Key, new_key, read_key
 from radalign.deidentify.profile import Profile
 from radalign.images.burned_in import Reader, choose_reader
 
-RULES = 5
+RULES = 6
 """Version of the rules. Raise it when a change makes the same file come out otherwise: tags, text, masks."""
 
 _DATES = {"shift": "modified-dates", "remove": "", "keep": "full-dates"}

@@ -54,6 +54,8 @@ _DATES = (
     rf"{_ON}{_DAY}(?:(?:st|nd|rd|th|er)?[\s-]+|[.º°]\s*)(?:{_OF}\s*)?{_MONTH}{_OFF}\.?"
     rf"(?:[\s,-]*(?:{_OF}\s*)?(?:{_YEAR}|['’]\d{{2}}|(?<=[\s,-])\d{{2}}{_NO_UNIT}){_OFF})?",
     rf"{_ON}{_DAY}{_MONTH}{_YEAR}{_OFF}",
+    # 12/2019
+    rf"{_ON}(?<![/.-]){_MONTH_NUMBER}[/.-]{_YEAR}(?![/.-]\d){_OFF}",
     # March of 1951, March 17, Mar-51
     rf"{_ON}{_MONTH}\.?[\s,/-]*(?:{_OF}\s*)?{_YEAR}{_OFF}",
     rf"{_ON}{_MONTH}\.?\s+{_DAY}(?:st|nd|rd|th)?(?:,?\s+{_YEAR})?{_OFF}(?![.,]\d){_NO_UNIT}",
@@ -109,7 +111,7 @@ _IDS = (
 )
 _NET = (
     ("EMAIL", r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.]+\b"),
-    ("URL", r"\bhttps?://\S+"),
+    ("URL", r"\b(?:https?://|www\.)\S+"),
     ("UID", rf"{_ON}[012](?:\.\d+){{5,}}{_OFF}"),
 )
 

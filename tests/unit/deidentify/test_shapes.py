@@ -86,3 +86,24 @@ def test_measurements_levels_and_fractions_stay(text: str) -> None:
 )
 def test_a_number_of_the_header_goes_however_it_is_divided(number: str, text: str, expected: str) -> None:
     assert scrub(text, Identities(numbers=frozenset({number}))).text == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("per Dr. A. B. Chen-Williams today", "per Dr. [NAME] today"),
+        ("Discussed with John Q. Smith, MD, by phone", "Discussed with [NAME], MD, by phone"),
+        ("told Anna Roe RN at once", "told [NAME] RN at once"),
+        ("Radiologist: Jane Roe", "Radiologist: [NAME]"),
+        ("ATTENDING: ROE JANE", "ATTENDING: [NAME]"),
+        ("Patient name: roe, jane\nClear.", "Patient name: [NAME]\nClear."),
+        ("dr. smith called", "dr. [NAME] called"),
+        ("dr. notified", "dr. notified"),
+        ("DISCUSSED WITH DR SMITH", "DISCUSSED WITH DR [NAME]"),
+        ("DR CHEST. Clear lungs, no MD called", "DR CHEST. Clear lungs, no MD called"),
+        ("since 12/2019", "since [DATE]"),
+        ("see www.clinic.example/roe", "see [URL]"),
+    ],
+)
+def test_names_about_a_title_a_degree_or_an_office(text: str, expected: str) -> None:
+    assert scrub(text).text == expected
