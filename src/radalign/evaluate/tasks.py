@@ -13,7 +13,6 @@ from radalign.evaluate.learning import learn_from_labels
 from radalign.evaluate.local_similarity import with_local
 from radalign.evaluate.plan import Plan
 from radalign.evaluate.pooling import Pooling
-from radalign.evaluate.probe_tasks import report_edits_task, sensitivity_task
 from radalign.evaluate.probing import ProbeSettings
 from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.provenance import Stopwatch
@@ -137,12 +136,26 @@ def _learn(
     return result
 
 
+def _sensitivity(*given: Any) -> Result:
+    """Imported when it is asked for: it draws studies, with all that this needs."""
+    from radalign.evaluate.probe_tasks import sensitivity_task
+
+    return sensitivity_task(*given)
+
+
+def _report_edits(*given: Any) -> Result:
+    """Imported with its neighbour."""
+    from radalign.evaluate.probe_tasks import report_edits_task
+
+    return report_edits_task(*given)
+
+
 TASKS: dict[str, Callable[..., Result]] = {
     "retrieval": _retrieval,
     "zero-shot": _zero_shot,
     "space": _space,
-    "sensitivity": sensitivity_task,
-    "report-edits": report_edits_task,
+    "sensitivity": _sensitivity,
+    "report-edits": _report_edits,
     "probe": _learn,
     "fine-tune": _learn,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -73,3 +75,13 @@ def test_only_tasks_on_a_manifest_record_the_split():
     result = Result("rsna", "strict", ())
     signed = [_signed(result, Plan("r", Path("m"), task=t), {}, "", Stopwatch()) for t in ("rsna", "space")]
     assert [s.settings for s in signed] == [{}, {"split": "test"}]
+
+
+def test_what_only_some_tasks_need_is_not_imported_for_all():
+    code = "import sys, radalign.evaluate.run; print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "radalign.evaluate.retrieval" in loaded
+    assert not {"radalign.data.phantom", "pydicom", "matplotlib"} & loaded
