@@ -28,6 +28,7 @@ _WORD_MARKS = ",;:()?/&."
 _LETTERS_AND_MARKS = bytes(
     c if c < 128 and (chr(c).islower() or chr(c) in _WORD_MARKS) else 32 for c in range(256)
 )
+_LETTERS_AND_SPACE = b" abcdefghijklmnopqrstuvwxyz"
 _DECIMAL_STOP = re.compile(r"\.(?=\d)")
 _INNER_STOP = re.compile(r"\b([A-Za-z]+)\.(?=\s+[^\s])")
 _OWN_MARKS = re.compile(r"\[(?:removed|unsure)\]")  # of clean.py
@@ -106,18 +107,19 @@ def words_of(text: str) -> list[str]:
     >>> words_of("Rt. effusion isn't seen")
     ['rt', 'effusion', 'is', 'not', 'seen']
     """
-    if "." in text[:-1]:
+    has_stop = "." in text[:-1]
+    if has_stop:
         text = _INNER_STOP.sub(_without_stop, text)
     if "'" in text or "’" in text:
         text = _written_out(text)
     if "[" in text:
         text = _OWN_MARKS.sub(" ", text)
-    if "." in text[:-1]:
+    if has_stop:
         text = _DECIMAL_STOP.sub(" ", text)
-    plain = text.lower().encode("utf-8", "surrogatepass").translate(_LETTERS_AND_MARKS).decode("ascii")
-    for mark in _WORD_MARKS:
-        if mark in plain:
-            plain = plain.replace(mark, f" {mark} ")
+    data = text.lower().encode("utf-8", "surrogatepass").translate(_LETTERS_AND_MARKS)
+    plain = data.decode("ascii")
+    for mark in set(data.translate(None, _LETTERS_AND_SPACE).decode("ascii")):
+        plain = plain.replace(mark, f" {mark} ")
     return list(map(_SINGULAR.__getitem__, plain.split()))
 
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from math import prod
 
@@ -104,23 +105,23 @@ def _measurements(text: str) -> Iterator[Measurement]:
         if not match:
             continue
         end = match.end()
-        written = match.group(1)
-        pieces = list(_PIECE.finditer(written))
-        unit = following = _short(pieces[-1][2])
-        values = []
-        for piece in reversed(pieces):
-            following = _short(piece[2]) if piece[2] else following
-            values.append(round(_value(piece[1]) * _MM[following], 6))
-        joints = {written[a.end() : b.start()].strip().lower() for a, b in pairwise(pieces)}
-        joint = "x" if joints & _TIMES else next(iter(joints), "to")
+        values_mm, unit, joint = _parsed(match[1])
         yield Measurement(
-            match.start(1),
-            match.end(1),
-            tuple(reversed(values)),
-            unit,
-            joint == "x",
-            _FORMS.get(joint, joint),
+            match.start(1), match.end(1), values_mm, unit, joint == "x", _FORMS.get(joint, joint)
         )
+
+
+@lru_cache(maxsize=4096)
+def _parsed(written: str) -> tuple[tuple[float, ...], str, str]:
+    """Numbers in millimetres, the unit of the last one, what stands between them; few make all reports."""
+    pieces = list(_PIECE.finditer(written))
+    unit = following = _short(pieces[-1][2])
+    values = []
+    for piece in reversed(pieces):
+        following = _short(piece[2]) if piece[2] else following
+        values.append(round(_value(piece[1]) * _MM[following], 6))
+    joints = {written[a.end() : b.start()].strip().lower() for a, b in pairwise(pieces)}
+    return tuple(reversed(values)), unit, "x" if joints & _TIMES else next(iter(joints), "to")
 
 
 def _value(number: str) -> float:

@@ -28,6 +28,7 @@ from radalign.study import Report
 
 _TITLE = re.compile(r"[ \t]*([A-Z0-9][A-Z0-9 ,./()&_:-]{2,100}?):(?=\s|$)")
 _LONGEST_ALONE = 45
+_LONGEST_IN_SMALL = 2 * max(map(len, ALONE))  # marks and spaces between the words included
 _LONGEST_ALONE_LINE = 120  # with marks and white space around it
 _LONGEST_MASTHEAD = 1000
 _GAP = re.compile(r"\s+|(?<=[.!?;])(?=[^\W\d_])")  # "Clear.IMPRESSION:" too
@@ -203,7 +204,8 @@ def _on_own_line(line: str, start: int, end: int) -> tuple[int, int, str, str] |
     if not written:
         return None
     if len(written) <= _LONGEST_ALONE and ":" not in written:
-        name = HEADINGS.get(key_of(written)) if written.isupper() or key_of(written) in ALONE else None
+        known = written.isupper() or (len(written) <= _LONGEST_IN_SMALL and key_of(written) in ALONE)
+        name = HEADINGS.get(key_of(written)) if known else None
         return (start, end, name, written) if name else None
     if not written[:3].isupper():
         return None

@@ -24,6 +24,7 @@ _PART = re.compile(r"[A-Za-z0-9]+")
 _LOWER_FROM = 3  # letters
 _STOP_WITHIN = re.compile(r"\.\s+([A-Za-z0-9])")
 _LETTERS_AND_DIGITS = bytes(c if c < 128 and chr(c).isalnum() else 32 for c in range(256))
+_NO_DIGITS = bytes(c for c in range(256) if not 48 <= c < 58)
 _TABLES = ("plain", "context", "english")
 _MOST_PASSES = 4
 
@@ -197,8 +198,9 @@ def _stop_is_of_the_word(text: str, end: int) -> bool:
 
 def _plain_words(text: str) -> list[str]:
     """The words of `WORD` where nothing joins them, without a regular expression."""
-    plain = text.encode("utf-8", "surrogatepass").translate(_LETTERS_AND_DIGITS).decode("ascii").split()
-    return [word.lstrip("0123456789") for word in plain]
+    data = text.encode("utf-8", "surrogatepass").translate(_LETTERS_AND_DIGITS)
+    words = data.decode("ascii").split()
+    return [word.lstrip("0123456789") for word in words] if data.translate(None, _NO_DIGITS) else words
 
 
 def _known(word: str, lookup: Mapping[str, str]) -> bool:
