@@ -12,18 +12,22 @@ import os
 import queue
 import subprocess
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import IO
 
 import numpy as np
 
-from radalign.images.errors import ImageError
+from radalign.data.settings import DataSettings
+from radalign.images.errors import ForcedWindowWarning, ImageError
 from radalign.images.geometry import Fit, Resample
 from radalign.images.read import read_square
 from radalign.images.window import Window
+from radalign.study import Manifest, View
 
 CRASHED = "its decoder crashed; convert the image, or remove it"
 
@@ -40,6 +44,8 @@ class Job:
         original: (width, height) before the source squashed it, (0, 0) if unknown.
         resize_px: Side before the middle is kept, 0 = size_px.
         resample: How it is resized.
+        force_window: Whether a (level, width) is used on an image without Hounsfield units.
+        crop_collimation: Whether a DICOM image is cut to its collimated field.
     """
 
     path: str
@@ -49,15 +55,37 @@ class Job:
     original: tuple[int, int] = (0, 0)
     resize_px: int = 0
     resample: Resample = "bilinear"
+    force_window: bool = False
+    crop_collimation: bool = False
+
+
+def job_for(view: View, manifest: Manifest, settings: DataSettings, cached: bool = False) -> Job:
+    """How a view is decoded under a recipe's settings: at the size that is cached, or that a system sees."""
+    if settings.force_window:
+        tell_of_forced_window(settings.window)
+    s = settings
+    size_px, resize_px = (s.cached_px, s.cached_resize_px) if cached else (s.size_px, s.resize_px)
+    original = (view.original_width_px, view.original_height_px)
+    return Job(
+        str(manifest.image_path(view)), size_px, s.geometry, s.window, original, resize_px, s.resample,
+        s.force_window, s.crop_collimation,
+    )  # fmt: skip
+
+
+@cache
+def tell_of_forced_window(window: Window) -> None:
+    """Warn of `data.force_window`, once in a run: `decode` keeps quiet about the single images."""
+    warnings.warn(
+        f"data.force_window: the window {window} is used on images without Hounsfield units too.",
+        ForcedWindowWarning,
+        stacklevel=3,
+    )
 
 
 def decode(job: Job) -> np.ndarray | str:
     """Decode one image to uint8 [size_px, size_px], or say in a sentence why it cannot be used."""
     try:
-        image = read_square(
-            job.path, job.size_px, job.geometry, job.original, job.window,
-            resize_px=job.resize_px, resample=job.resample,
-        )  # fmt: skip
+        image = _read(job)
     except ImageError as error:
         return str(error)
     except MemoryError:
@@ -65,6 +93,22 @@ def decode(job: Job) -> np.ndarray | str:
     except Exception as error:  # a file that no reader foresaw is reported like any other broken one
         return f"{job.path} cannot be decoded ({type(error).__name__}: {error}); convert it, or remove it."
     return (image * 255).round().astype(np.uint8)
+
+
+def _read(job: Job) -> np.ndarray:
+    with _quiet_about_force() if job.force_window else nullcontext():
+        return read_square(
+            job.path, job.size_px, job.geometry, job.original, job.window,
+            force_window=job.force_window, crop_collimation=job.crop_collimation,
+            resize_px=job.resize_px, resample=job.resample,
+        )  # fmt: skip
+
+
+@contextmanager
+def _quiet_about_force() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ForcedWindowWarning)
+        yield
 
 
 class DecodingPool:

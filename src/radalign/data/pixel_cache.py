@@ -1,6 +1,6 @@
 """The pixel cache: every view decoded once to a square uint8 image in one memory-mapped file.
 
-    <folder>/<size>px-<geometry>-<window>/        (with the margin and the resampling, where set)
+    <folder>/<size>px-<geometry>-<window>/        (with margin, resampling, ..., where set)
         pixels.u8           row after row, size_px x size_px bytes each
         state.u8            one byte per row: 0 wanted, 1 decoded, 2 unreadable
         rows.jsonl          one line per row: what the image was (path, time, bytes) and its key
@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from radalign.data.decoding import DecodingPool, Job
+from radalign.data.decoding import DecodingPool, Job, job_for
 from radalign.data.settings import DataSettings
-from radalign.study import Manifest, View
+from radalign.study import Manifest
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 WANTED, DECODED, UNREADABLE = 0, 1, 2
@@ -126,6 +126,7 @@ def cache_name(settings: DataSettings) -> str:
     window = settings.window if isinstance(settings.window, str) else "{:g}-{:g}".format(*settings.window)
     margin = settings.cached_resize_px or ""
     how = "" if settings.resample == "bilinear" else f"-{settings.resample}"
+    how += ("-forced" if settings.force_window else "") + ("-collimated" if settings.crop_collimation else "")
     return f"{settings.cached_px}px-{settings.geometry}{margin}-{window}{how}"
 
 
@@ -151,7 +152,7 @@ class _Store:
         """Give every view of the manifest a row; files that are not there are noted at once."""
         wanted, fresh = {}, []
         for view in (view for study in manifest for view in study.views):
-            job = self._job(manifest, view)
+            job = job_for(view, manifest, self.settings, cached=True)
             key = _key(job)
             if key is None:
                 self.reasons[job.path] = (
@@ -165,19 +166,6 @@ class _Store:
         _append(self.folder / "rows.jsonl", fresh)
         self.state.extend(bytes(len(fresh)))
         return list(wanted.values())
-
-    def _job(self, manifest: Manifest, view: View) -> Job:
-        s = self.settings
-        original = (view.original_width_px, view.original_height_px)
-        return Job(
-            str(manifest.image_path(view)),
-            s.cached_px,
-            s.geometry,
-            s.window,
-            original,
-            s.cached_resize_px,
-            s.resample,
-        )
 
     def decode(self, todo: Sequence[tuple[int, Job]], processes: int, progress: Progress | None) -> None:
         """Decode portion by portion: pixels, to disk, then the states."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from radalign.data.batches import BatchError, ImageBatch
-from radalign.data.decoding import Job, decode
+from radalign.data.decoding import decode, job_for
 from radalign.data.settings import DataSettings
 from radalign.data.slots import choose_views, slot_candidates
 from radalign.images.errors import ImageError
@@ -62,11 +62,7 @@ def read_square(view: View, manifest: Manifest, settings: DataSettings) -> np.nd
     Raises:
         ImageError: If the image cannot be read.
     """
-    original = (view.original_width_px, view.original_height_px)
-    path = str(manifest.image_path(view))
-    s = settings
-    job = Job(path, s.size_px, s.geometry, s.window, original, s.resize_px, s.resample)
-    square = decode(job)
+    square = decode(job_for(view, manifest, settings))
     if isinstance(square, str):
         raise ImageError(square)
     return square

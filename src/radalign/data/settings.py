@@ -120,6 +120,13 @@ class DataSettings(_Section):
         "dicom",
         description="Grey values: the file's own window, percentiles, or (level, width) in modality units.",
     )
+    force_window: bool = Field(
+        False,
+        description="Use such a (level, width) on DICOM images without Hounsfield units (CR, DX) too; warns.",
+    )
+    crop_collimation: bool = Field(
+        False, description="Cut DICOM images to the collimator or shutter edges of their headers."
+    )
     slots: tuple[Slot, ...] = Field(
         ("current_frontal", "current_lateral"), description="The model's inputs, in order."
     )
@@ -166,6 +173,11 @@ class DataSettings(_Section):
             raise ValueError(
                 f"data.resize_px ({self.resize_px}) is for data.geometry = 'crop' and must be at least "
                 f"data.size_px ({self.size_px}); set both, or data.resize_px=0."
+            )
+        if self.force_window and isinstance(self.window, str):
+            raise ValueError(
+                f"data.force_window is for data.window = [level, width], which is {self.window!r}; set "
+                "that, or data.force_window=false."
             )
         lengths = (len(self.mean), len(self.std))
         if lengths not in ((0, 0), (1, 1), (3, 3)) or any(value <= 0 for value in self.std):

@@ -13,7 +13,7 @@ import numpy as np
 
 from radalign.images.codecs import first_frame
 from radalign.images.dicom_geometry import crop_to_collimation, pixel_aspect, upright
-from radalign.images.errors import ImageError
+from radalign.images.errors import ForcedWindowWarning, ImageError
 from radalign.images.functional_groups import with_first_frame
 from radalign.images.greys import grey_map, photometry
 from radalign.images.window import Voi, Window, check_window, choose_voi
@@ -68,7 +68,7 @@ def read_frame(
         warnings.warn(f"{path}: its own window cannot be used, so percentiles are ({fault})", stacklevel=3)
     if not isinstance(window, str) and header.get("Modality") not in HOUNSFIELD_MODALITIES:
         what = f"{path}: a window in modality units was forced on {header.get('Modality')}."
-        warnings.warn(what, stacklevel=3)
+        warnings.warn(what, ForcedWindowWarning, stacklevel=3)
     return Frame(stored, frame.greys, aspect, (int(header.Columns), int(header.Rows)))
 
 
@@ -147,7 +147,8 @@ def _check(path: Path, header: Dataset, window: Window, force_window: bool, max_
     if not (isinstance(window, str) or modality in HOUNSFIELD_MODALITIES or force_window):
         raise ImageError(
             f"{path} is {modality}, which has no Hounsfield units, so the window {window} means nothing; "
-            "use window='dicom', or force_window=True."
+            "use data.window=dicom, or data.force_window=true to have it anyway (in Python: window='dicom', "
+            "force_window=True)."
         )
 
 

@@ -156,7 +156,8 @@ def _open(path: Path, window: Window, force_window: bool, crop_collimation: bool
 def _open_raster(path: Path, window: Window, max_pixels: int) -> Frame:
     if not isinstance(window, str):
         raise ImageError(
-            f"{path} is not DICOM, so a window in modality units means nothing; use window='percentile'."
+            f"{path} is not DICOM, so a window in modality units means nothing; use data.window=percentile "
+            "(in Python: window='percentile')."
         )
     try:
         with warnings.catch_warnings():

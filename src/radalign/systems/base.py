@@ -311,9 +311,8 @@ class System(nn.Module):
         data = self.recipe.data
         kept = {k: getattr(data, k) for k in ("size_px", "geometry", "window", "slots", "unknown_view")}
         # What a later version added counts where it is set, so that old identities stay.
-        kept |= {
-            k: v for k in ("resize_px", "resample", "mean", "std") if (v := getattr(data, k)) != _DATA[k]
-        }
+        later = ("resize_px", "resample", "mean", "std", "force_window", "crop_collimation")
+        kept |= {k: v for k in later if (v := getattr(data, k)) != _DATA[k]}
         return {
             "system": self.recipe.system,
             # without defaults, so that a setting which a later version adds leaves old identities alone

@@ -135,6 +135,8 @@ def _preprocessing(system: System) -> dict[str, Any]:
             "resize_px": data.resize_px,
             "resample": data.resample,
             "window": data.window,
+            "force_window": data.force_window,
+            "crop_collimation": data.crop_collimation,
             "slots": list(data.slots),
             "mean": list(system.vision.mean),
             "std": list(system.vision.std),

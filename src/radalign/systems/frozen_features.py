@@ -122,6 +122,7 @@ def _features_key(system: Any, manifest: Manifest) -> str:
     parts += [str(getattr(data, name)) for name in ("size_px", "geometry", "window", "slots", "unknown_view")]
     if data.resize_px or data.resample != "bilinear" or data.mean:
         parts += [str(data.resize_px), data.resample, str(data.mean), str(data.std)]
+    parts += [name for name in ("force_window", "crop_collimation") if getattr(data, name)]
     parts += [str(data.size_px), str(torch.is_autocast_enabled(system.device.type))]
     parts += [str(manifest.root.absolute()), *_image_states(studies, manifest)]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:20]

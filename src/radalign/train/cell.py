@@ -12,7 +12,7 @@ from radalign.systems.recipe import load_recipe
 from radalign.train.bar import Bar
 from radalign.train.folder import read_run
 from radalign.train.loop import train
-from radalign.train.start import TrainError, differences
+from radalign.train.start import TrainError, differences, with_later_settings
 
 _FILLED = ("classes", "shots")  # of [model]: what the training data add to the recipe
 
@@ -68,7 +68,7 @@ def as_asked(trained: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str,
 
 def _need_same(run: dict[str, Any], recipe: dict[str, Any], manifest: Manifest, folder: Path) -> None:
     details = run["details"]
-    different = differences(as_asked(details["recipe"], recipe), recipe)
+    different = differences(as_asked(with_later_settings(details["recipe"]), recipe), recipe)
     if details["manifest_sha256"] != manifest.sha256():
         different["manifest"] = ("another content", "the present one")
     if different:

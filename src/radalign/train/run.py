@@ -23,7 +23,7 @@ from radalign.train.prepare import RunData
 from radalign.train.record import RunLog
 from radalign.train.result import STOPS, RunResult, write_result
 from radalign.train.selection import beats
-from radalign.train.start import TrainError, fixed_settings, grouped, need_same
+from radalign.train.start import TrainError, fixed_settings, grouped, need_same, with_later_settings
 from radalign.train.step import Stepper
 from radalign.train.validate import validate
 
@@ -116,6 +116,7 @@ class Run:
         if place.fixed.get("run", {}).get("data") == self.data.sha256:
             # A run of an earlier version, which kept only the hash of the ids.
             place.fixed["run"]["data"] = fixed["run"]["data"]
+        place.fixed["recipe"] = with_later_settings(place.fixed.get("recipe", {}))
         need_same(place.fixed, fixed)
         self.place, self._earlier_s = place, place.elapsed_s
         self._stepper.restore(tensors, place.averaged)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from radalign.data.batches import StudyBatch
-from radalign.data.settings import TrainSettings
+from radalign.data.settings import DataSettings, TrainSettings
+from radalign.systems.recipe import merge
 
 Item = TypeVar("Item")
 MAY_CHANGE = frozenset({"max_minutes", "save_every_steps", "workers", "track"})
@@ -100,6 +101,16 @@ def fixed_settings(recipe: Any, data_sha256: str, processes: int, precision: str
     kept = {key: value for key, value in table["train"].items() if key not in MAY_CHANGE}
     run = {"data": data_sha256, "processes": processes, "precision": precision}
     return {"recipe": {**table, "train": kept}, "run": run}
+
+
+def with_later_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe that a run kept, and what a later version added to `data` and `train`, at its default.
+
+    >>> with_later_settings({"data": {"size_px": 32}, "train": {}})["data"]["crop_collimation"]
+    False
+    """
+    train = TrainSettings().model_dump(mode="json", exclude=set(MAY_CHANGE))
+    return merge({"data": DataSettings().model_dump(mode="json"), "train": train}, recipe)
 
 
 def need_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

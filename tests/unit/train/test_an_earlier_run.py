@@ -112,3 +112,10 @@ def test_a_run_that_kept_only_the_ids_still_goes_on(stopped):
     place.fixed["run"]["data"] = list_sha256(s.id for part in parts.values() for s in part)
     write_resume_point(stopped.folder / RESUME, place, tensors)
     assert stopped(resume=True).is_finished
+
+
+def test_a_run_that_began_before_a_setting_existed_goes_on_at_its_default(stopped):
+    place, tensors = read_resume_point(stopped.folder / RESUME)
+    del place.fixed["recipe"]["data"]["force_window"], place.fixed["recipe"]["train"]["zero_shot"]
+    write_resume_point(stopped.folder / RESUME, place, tensors)
+    assert stopped(resume=True).is_finished

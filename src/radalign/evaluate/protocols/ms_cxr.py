@@ -108,6 +108,7 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
     numbers: dict[tuple[str, str], dict[Name, Number]] = {}
     for name, system in systems.items():
         local = cast("LocalSystem", system)
+        _need_whole_images(name, local, asked, folder)
         threshold = _threshold(_heats(local, tuning, folder, options)) if tuning else 0.5
         values = _values(_heats(local, asked, folder, options), strict, threshold)
         numbers[name, TASK] = _numbers(values, [p.category for p in asked])
@@ -115,6 +116,15 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
     measures, gaps = compare(numbers, Resamples(patients, options.resamples, options.seed))
     facts = {"phrases": len(asked), "tuning phrases": len(tuning), "patients": len(set(patients))}
     return Result(PROTOCOL.name, options.mode, measures, gaps, facts, notes=_notes(strict, bool(tuning)))
+
+
+def _need_whole_images(name: str, system: LocalSystem, phrases: Sequence[Phrase], folder: Path) -> None:
+    """Boxes count pixels of the whole image; of the formats, only DICOM says where to cut it."""
+    if system.recipe.data.crop_collimation and any(p.image.endswith(".dcm") for p in phrases):
+        raise EvaluationError(
+            f"{name} cuts DICOM images to their collimated field (data.crop_collimation), which moves the "
+            f"boxes; give the images in {folder} as JPEG or PNG."
+        )
 
 
 def _heats(system: LocalSystem, phrases: Sequence[Phrase], folder: Path, options: Options) -> Iterable[Heat]:
