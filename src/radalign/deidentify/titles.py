@@ -23,7 +23,7 @@ _TITLES = (
     r"|Herrn?|Frau|Hr|Fr(?=\.)|OA|OÄ|CA(?=\.)|Oberarzt|Oberärztin|Chefarzt|Chefärztin|Assistenzarzt"
     r"|Assistenzärztin|Schwester|Pfleger"
     r"|Sra?|Srta|Señora?|Señorita|Don|Doña|Dña|D(?=\.)|Dra|Doctora|Enfermer[ao]"
-    r"|M(?=\.)|MM|Mme|Mlle|Monsieur|Madame|Mademoiselle|Docteur|Docteure|Dre|Pr|Professeure?"
+    r"|M(?=\.)|(?<!\d)(?<!\d\s)MM|Mme|Mlle|Monsieur|Madame|Mademoiselle|Docteur|Docteure|Dre|Pr|Professeure?"
     # in capitals, where they are no abbreviation of something else
     r"|(?:DR|MR|MS|PROF|SR)(?=\.)|MRS|FRAU|HERR|MME|MLLE|SRA|DRA"
 )

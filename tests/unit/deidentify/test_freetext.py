@@ -46,6 +46,7 @@ def test_identifiers_go(text: str, expected: str) -> None:
         "ETT 4.5 cm above the carina; NG tube below.",
         "No change from 1 to 2 to 3.",
         "Small effusion, large heart.",
+        "NODULE 18 MM. NO CALCIFICATION.",
     ],
 )
 def test_findings_stay(text: str) -> None:
