@@ -66,7 +66,7 @@ def test_a_manifest_gets_labels_and_keeps_its_own(tmp_path: Path) -> None:
 def test_the_score_names_both_halves_and_every_status() -> None:
     table = run("score")
     assert re.search(r"\| held_out \(\d{3}\) \| absent \|", table)
-    assert re.search(r"\| development \(\d{3}\) \| unsure \|", table)
+    assert re.search(r"\| development \(\d{4}\) \| unsure \|", table)
     record = json.loads(run("score", "held_out", "--json"))
     assert record["held_out"]["statuses"]["absent"]["f1"] >= 0.95
     assert "missed" in run("score", "held_out", "--misses")

@@ -120,18 +120,26 @@ def _read(sentence: str, lexicon: Lexicon) -> Found:
 
 
 def _asserted(sentence: str, lexicon: Lexicon, read: Callable[[Pattern], tuple[Statement, ...]]) -> Found:
-    pattern, names = pattern_of(match(words_of(sentence), lexicon.tree))
+    pattern, names = pattern_of(match([*words_of(sentence), "."], lexicon.tree))
     implies = lexicon.implies
     found: list[Assertion] = []
     for finding, status, change in read(pattern):
         if isinstance(finding, int):
             name = names[finding]
+            if name in lexicon.removes:
+                found += [_assertion(lexicon.removes[name], "absent")] if status == "present" else []
+                continue
             found += [_assertion(each, status, change) for each in implies.get(name, (name,))]
         else:
             found.append(_assertion(finding, status, change))
     if len(found) < 2 and not any(a.finding == "Disease" for a in found):
         return tuple(found)
-    return tuple(_merge(found).values())
+    if any(
+        a.status == "present" and a.finding != "Disease" and _is_pathology(a.finding, lexicon) for a in found
+    ):
+        found = [a for a in found if a.finding != "No Finding"]  # "apart from a hernia, a normal study"
+    merged = _merge(found)
+    return tuple(merged.values())
 
 
 def _merge(assertions: Iterable[Assertion]) -> dict[str, Assertion]:

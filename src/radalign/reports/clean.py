@@ -39,7 +39,7 @@ _COMPARED = re.compile(
 )
 _SAYS = {"<": " less than ", ">": " greater than ", "<=": " at most ", ">=": " at least "}
 _TIMES = re.compile(r"(?<=\d)\s*\*\s*(?=\d)")
-_NOISE = re.compile(r"//+|\\+|\*+|#+(?!\d)|={2,}|-{2,}|\^+(?!\d)|\|+|<+|>+|\[\s*\]|\(\s*\)")
+_NOISE = re.compile(r"//+|\\+|\*+|#{2,}(?!\d)|(?m:^)#(?!\d)|={2,}|-{2,}|\^+(?!\d)|\|+|<+|>+|\[\s*\]|\(\s*\)")
 _AMPERSAND = re.compile(r"\s*&\s*")
 _HOLE = re.compile(r"\[\*\*[^\]]{0,200}\*\*\]|\b(?:X{3,}|x{3,})\b|_{2,}")
 _TITLED = re.compile(rf"(?:\b(?:with|by|to)\s+)?\b(?:Drs?|Mrs?|Ms|Prof)\b\.?\s*(?:{_HOLE.pattern})")
@@ -51,7 +51,7 @@ _LED_TO = re.compile(
 )
 _LONGEST_LED_TO = 40  # characters
 _PHRASE_ENDS = re.compile(r"\s*(?:[.,;:!?)]|$)")
-_BEFORE_MARK = re.compile(r" (?=[.,;:!?)])")
+_BEFORE_MARK = re.compile(r" (?=[.,;:!)]|\?(?!\s*\w))")  # a "?" before a word doubts that word
 _REPEATED = re.compile(r"[.,;:!?](?: ?[.,;:])+")
 _OPENING_MARKS = ".,;:"
 

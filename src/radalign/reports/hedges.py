@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from radalign.reports.lexicon import default_lexicon
 
@@ -20,6 +22,7 @@ _MORE = ("borderline", "versus", "vs", "vs.", "likely", "unlikely")
 _AGAINST = re.compile(r"\b(?:unlikely|less likely|doubt\w*|no definite|not|versus|vs)\b", re.IGNORECASE)
 _DENIED = re.compile(r"\b(?:no|not|without|nothing|neither|nor|denies)\b[^.;:,!?]*$", re.IGNORECASE)
 _TURNS = re.compile(r"\b(?:but|however|although|though|and)\b", re.IGNORECASE)
+_PLURAL_FROM = 3  # letters, and more
 _CLAUSE = 160  # characters before a hedge that may deny it
 _COPULA = re.compile(r"\s+(?:is|are|was|were|be|remains?)\s*$", re.IGNORECASE)
 
@@ -68,11 +71,29 @@ def _is_denied(match: re.Match[str]) -> bool:
 
 @cache
 def _hedges() -> re.Pattern[str]:
-    """The doubts of cues.toml, longest first; several in a row are one."""
-    words = sorted({*default_lexicon().doubts, *_MORE}, key=len, reverse=True)
-    parts = (
-        r"\s+".join(re.escape(w) + ("s?" if w.isalpha() and len(w) > 3 else "") for w in p.split())
-        for p in words
-    )
-    one = rf"(?:\b(?:{_EXCLUSION}|{'|'.join(parts)})(?!\w)|(?<![^\s(])\?(?=[A-Za-z]))"
+    """The doubts of cues.toml as one tree of words, longest first; several in a row are one."""
+    tree: dict[str, Any] = {}
+    for phrase in (*default_lexicon().doubts, *_MORE):
+        node = tree
+        for word in phrase.split():
+            node = node.setdefault(word, {})
+        node[""] = {}
+    one = rf"(?:\b(?:{_EXCLUSION}|{_alternatives(tree)})(?!\w)|(?<![^\s(])\?(?=[A-Za-z]))"
     return re.compile(rf"{one}(?:\s+{one})*", re.IGNORECASE)
+
+
+def _alternatives(tree: Mapping[str, Any]) -> str:
+    r"""The phrases of a tree as an expression that reads each first word once.
+
+    >>> _alternatives({"may": {"": {}, "be": {"": {}}}})
+    'may(?:\\s+be)?'
+    """
+    ways = []
+    for word in sorted(tree, key=len, reverse=True):
+        if not word:
+            continue
+        more = _alternatives(tree[word])
+        plural = "s?" if word.isalpha() and len(word) > _PLURAL_FROM else ""
+        rest = (rf"(?:\s+{more})" + ("?" if "" in tree[word] else "")) if more else ""
+        ways.append(re.escape(word) + plural + rest)
+    return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})" if ways else ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from itertools import product
@@ -30,7 +30,11 @@ _LETTERS_AND_MARKS = bytes(
 )
 _LETTERS_AND_SPACE = b" abcdefghijklmnopqrstuvwxyz"
 _DECIMAL_STOP = re.compile(r"\.(?=\d)")
-_INNER_STOP = re.compile(r"\b([A-Za-z]+)\.(?=\s+[^\s])")
+_INNER_STOP = re.compile(r"\b([A-Za-z]+)\.(?=\s+[^\s]|[,;:)])")
+# "X?" doubts what it follows, "? X" what comes next; "#" is a fracture unless it numbers something.
+_QUERY = re.compile(r"(?:(?<=[\s(/,;:-])|^)\?\s*(?=[^\W\d_]|#)|\?(?=[^\W\d_])")
+_FRACTURE_SIGN = re.compile(r"#s?(?!\s?\d+\b)")
+_LATIN = re.compile(r"\b(?:i\.\s?e|e\.\s?g)\b\.?", re.IGNORECASE)
 _OWN_MARKS = re.compile(r"\[(?:removed|unsure)\]")  # of clean.py
 _IRREGULAR = {
     "pneumothoraces": "pneumothorax", "atelectases": "atelectasis", "apices": "apex", "bullae": "bulla",
@@ -56,11 +60,20 @@ _KINDS = {
     ("ignore", "before"): "I", ("terminators", "words"): "T", ("same", "before"): "S",
     ("structure", "exists"): "E", ("structure", "verb"): "B", ("structure", "neutral"): "K",
     ("structure", "with"): "W", ("structure", "starts"): "M", ("structure", "linking"): "Z",
-    ("structure", "relative"): "R", ("structure", "either"): "|", ("exclusion", "done"): "X",
-    ("exclusion", "verb"): "Y", ("exclusion", "cannot"): "L",
+    ("structure", "relative"): "R", ("structure", "definite"): "M",
+    ("structure", "either"): "|", ("exclusion", "done"): "X", ("exclusion", "verb"): "Y",
+    ("exclusion", "cannot"): "L",
 }  # fmt: skip
-_SAYS = {"turns": "turn", "behind": "behind"}  # what some keys add to the kind of their events
-_BOTH_WAYS = {frozenset("NP"): "n", frozenset("UV"): "u"}
+_SAYS = {
+    "turns": "turn",
+    "behind": "behind",
+    "definite": "the",
+}  # what some keys add to the kind of their events
+_BOTH_WAYS = {
+    frozenset(pair): way
+    for way, pairs in {"n": ("NP", "nN", "nP"), "u": ("UV", "uU", "uV")}.items()
+    for pair in pairs
+}
 _MARKS = {
     ",": ",",
     ";": "T",
@@ -87,6 +100,7 @@ class Lexicon:
         rules: structure -> attribute -> finding -> status.
         parents: finding -> what it also counts as.
         implies: finding -> the findings that stand for it.
+        removes: finding -> the device that is gone when it is present ("extubation").
         names: The findings.
         doubts: The hedges before and behind a finding, as written.
     """
@@ -97,6 +111,7 @@ class Lexicon:
     implies: Mapping[str, tuple[str, ...]]
     names: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    removes: Mapping[str, str] = field(default_factory=dict)
 
 
 def words_of(text: str) -> list[str]:
@@ -109,7 +124,11 @@ def words_of(text: str) -> list[str]:
     """
     has_stop = "." in text[:-1]
     if has_stop:
-        text = _INNER_STOP.sub(_without_stop, text)
+        text = _INNER_STOP.sub(_without_stop, _LATIN.sub(" ", text))
+    if "?" in text:
+        text = _QUERY.sub(" query ", text)
+    if "#" in text:
+        text = _FRACTURE_SIGN.sub(" fracture ", text)
     if "'" in text or "’" in text:
         text = _written_out(text)
     if "[" in text:
@@ -211,7 +230,8 @@ def read_lexicon(texts: Iterable[str]) -> Lexicon:
         parents={name: entry["parent"] for name, entry in findings.items() if "parent" in entry},
         implies={name: tuple(entry["implies"]) for name, entry in findings.items() if "implies" in entry},
         doubts=tuple(way for ps in data.get("unsure", {}).values() for p in ps for way in _ways(p)),
-        names=tuple(name for name in findings if name and "implies" not in findings[name]),
+        names=tuple(name for name in findings if name and not findings[name].keys() & {"implies", "removes"}),
+        removes={name: entry["removes"] for name, entry in findings.items() if "removes" in entry},
     )
 
 

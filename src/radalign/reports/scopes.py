@@ -17,7 +17,7 @@ _PREDICATES = frozenset("BEKPNVCQnuUS")
 # Kinds that say something of a finding; what has none of them only describes it.
 _STATES = frozenset("NPnUVuCIQSXYL?E")
 _CUES_BEFORE_COLON = frozenset("NPnUuC")
-_ENDS_LIST = ("BKWZPV", "BKWZPVU")  # in "new infiltrate suspicious for pneumonia" one of them is new
+_ENDS_LIST = {"C": "BKWZPVU"}  # in "new infiltrate suspicious for pneumonia" one of them is new
 _STOPS_BACK = frozenset("EBKTPVNISZ")
 
 
@@ -50,7 +50,8 @@ def _subject(before: list[Event], events: list[Event], start: int) -> list[Event
     """The structure that an attribute behind "but" is said of: "the lungs are hyperinflated but clear"."""
     said = [events[j][0] for j in range(start, len(events))]
     end = next((j for j, kind in enumerate(said) if kind in "T:"), len(said))
-    return [e for e in before if e[0] == "A"][:1] if set(said[:end]) in ({"Q"}, {"B", "Q"}) else []
+    only = "Q" in said[:end] and set(said[:end]) <= set("BQUuNCM,")
+    return [e for e in before if e[0] == "A"][:1] if only else []
 
 
 def _only_changes(events: list[Event], start: int) -> bool:
@@ -168,7 +169,8 @@ def forward(clause: list[Event], cue: int) -> list[int]:
             reached.append(j)
         elif (
             kind in "EN"
-            or (reached and kind in _ENDS_LIST[clause[cue][0] == "C"])
+            or (kind == "W" and clause[cue][0] == "I")  # "status post thoracentesis with less effusion"
+            or (reached and kind in _ENDS_LIST.get(clause[cue][0], "BKWZPV"))
             or (kind == "&" and _ends_item(clause, cue, j))
         ):
             break
@@ -201,12 +203,15 @@ def _last_or(clause: list[Event], cue: int) -> int:
 
 def opens_statement(clause: list[Event], start: int) -> bool:
     """Whether what follows a comma or "and" is a statement of its own rather than the next item of a list."""
+    definite = start < len(clause) and clause[start] == ("M", "the") and clause[start - 1][0] == "&"
     for j in range(start, len(clause)):
         kind = clause[j][0]
         if kind in JOINTS:
             if j == start:
                 continue
             return False
+        if kind == "M" and definite:
+            continue  # "removal of the drain and the catheter", unless a predicate follows
         if kind in _OPENERS or kind == "C":
             return True
         if kind in "BQPV" and j > start:
@@ -230,6 +235,8 @@ def backward(clause: list[Event], cue: int) -> list[int]:
         kind = clause[j][0]
         if kind in "FA":
             reached.append(j)
+        elif clause[cue][0] in "CQ" and kind in "NZ" and any(k in "FA" for k, _ in clause[:j]):
+            reached = reached if kind == "Z" else []  # "effusion without pneumothorax, unchanged"
         elif kind in _STOPS_BACK or (kind in JOINTS and _is_full(clause, j)):
             break
         j -= 1
@@ -245,7 +252,8 @@ def either_way(clause: list[Event], cue: int) -> list[int]:
     """Forward when a finding follows at once ("stable effusion"), else backward ("effusion, stable")."""
     after_verb = cue > 0 and clause[cue - 1][0] in "BK" and any(k in "FA" for k, _ in clause[:cue])
     j = cue + 1
-    while j < len(clause) and clause[j][0] in "MCUQnu&|":
+    skipped = "MCQnu&|" if clause[cue][0] == "Q" else "MCUQnu&|"
+    while j < len(clause) and clause[j][0] in skipped:
         if clause[j][0] in "&|" and (j + 1 >= len(clause) or clause[j + 1][0] not in "CU"):
             break
         j += 1

@@ -36,6 +36,8 @@ _LOOSE_ITEM = re.compile(
 _LETTERED_ITEM = re.compile(r"(?:^|(?<=\n)|(?<=[.!?;]\s))[ \t]*\(?([a-h])[.)][ \t]+(?=[^\W\d_])")
 _ITEM_MARK = "\n- "
 _LONGEST = 1 + max(map(len, _TITLES | _SOFT))
+_BEFORE_A_QUERY = ("", " ", "(", "-", "/", ",", ":")
+_ANSWER = re.compile(r"(?:no|none|nil|negative|absent|not seen)(?=[.;,]|$)", re.IGNORECASE)
 _LOOSE_MARKS = frozenset({" .", " !", " ?"})
 _ONLY_MARKS = re.compile(r"[\W_]*$")
 
@@ -103,6 +105,9 @@ def _pieces(text: str) -> list[str]:
     start = begun = 0
     for mark in _END.finditer(text):
         end = mark.end()
+        if text[mark.start()] == "?" and _ANSWER.match(text, end):
+            begun = end  # "Pneumothorax? None."
+            continue
         if end == len(text) or _ends_sentence(text[begun:end].rstrip(" "), text[end]):
             pieces.append(text[start:end].rstrip(" "))
             start = end
@@ -112,7 +117,7 @@ def _pieces(text: str) -> list[str]:
 
 def _ends_sentence(piece: str, following: str) -> bool:
     if piece[-1] != ".":
-        return True
+        return piece[-1] != "?" or not _asks_ahead(piece, following)
     word = piece.rpartition(" ")[2][:-1].lstrip("(")
     if len(word) >= _LONGEST or not word:
         return True
@@ -127,6 +132,11 @@ def _ends_sentence(piece: str, following: str) -> bool:
         before = piece[:-1].rpartition(" ")[0].rstrip(".").rpartition(" ")[2].lower()
         return before not in _LEADS_TO_A_NOUN and bool(before)
     return lower not in _SOFT or following.isupper()
+
+
+def _asks_ahead(piece: str, following: str) -> bool:
+    """Whether a question mark stands before what it doubts: "cuffing ? viral", "? early consolidation"."""
+    return following.isalpha() and piece[-2:-1] in _BEFORE_A_QUERY
 
 
 def _numbers(piece: str) -> list[tuple[int, int]]:

@@ -27,6 +27,8 @@ Statement = tuple[str | int, str, str]
 Rules = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 _CUES = frozenset("NPnUVu?ISCQ|")
+_MIXED = "mixed"
+_STILL = "_still"
 _CUTS = frozenset("T:R()XYL")  # a sentence with none of these is one clause
 
 
@@ -105,7 +107,11 @@ def _read_clause(clause: list[Event], rules: Rules) -> list[Statement]:
             change.update(dict.fromkeys(reached, "same"))
         elif kind == "C":
             for j in either_way(clause, i):
-                change[j] = change.get(j) or says
+                opposite = {change.get(j), says} == {
+                    "better",
+                    "worse",
+                }  # "less on the right, more on the left"
+                change[j] = _MIXED if opposite else change.get(j) or says
         elif kind == "Q":
             for j in either_way(clause, i):
                 attributes.setdefault(j, []).append(i)
@@ -122,9 +128,13 @@ def _read_clause(clause: list[Event], rules: Rules) -> list[Statement]:
 
 def _reach(clause: list[Event], cue: int, kind: str, kinds: str) -> list[int]:
     if kind == "?":
-        return forward(clause, cue) or backward(clause, cue)
+        return backward(clause, cue) or forward(clause, cue)
+    if kind == "u" and _closes_item(clause, cue):
+        return [cue - 1]
     if kind == "P" and cue and clause[cue - 1][0] in JOINTS:
         return []  # "effusion on the left, none on the right" negates nothing
+    if kind == "U" and _closes_item(clause, cue):
+        return [cue - 1]
     if kind == kinds[0]:
         return forward(clause, cue) or (_last_item(clause, cue) if kind == "U" else _after_colon(clause, cue))
     if kind == kinds[1]:
@@ -137,6 +147,12 @@ def _last_item(clause: list[Event], cue: int) -> list[int]:
     if clause[cue][1] != "behind" or cue != len(clause) - 1 or not cue or clause[cue - 1][0] not in "FA":
         return []
     return [j for j in backward(clause, cue) if (",", "") not in clause[j:cue]]
+
+
+def _closes_item(clause: list[Event], cue: int) -> bool:
+    """Whether a doubt ends an item: "granuloma likely, hernia"."""
+    follows = cue + 1 < len(clause) and clause[cue + 1][0] == ","
+    return follows and clause[cue][1] == "behind" and cue > 0 and clause[cue - 1][0] == "F"
 
 
 def _after_colon(clause: list[Event], cue: int) -> list[int]:
@@ -170,19 +186,36 @@ def _stated(
     out: list[Statement] = []
     for i, (kind, says) in enumerate(clause):
         if kind == "F":
-            state, moved = status.get(i, "present"), change.get(i, "")
+            state, moved = status.get(i, "present"), change.get(i, "").replace(_MIXED, "")
             if state != "ignore" and not (says == "Disease" and _of_bones(clause, i)):
                 out.append((says, state, moved if state != "absent" or moved == "better" else ""))
         elif kind == "A" and i not in attributes and ("P", "better") in clause[i:]:
-            if status.get(i) == "absent":  # "the costophrenic angle has cleared"
+            of_a_finding = any(k == "F" for k, _ in clause[:i])  # "the edema of the last study has resolved"
+            if not of_a_finding and status.get(i) == "absent":  # "the costophrenic angle has cleared"
                 out.extend(_by_rule(rules[says].get("normal", {}), "normal", "", ""))
         elif kind == "A" and i in attributes and status.get(i) != "ignore":
             for attribute in attributes[i]:
-                word = clause[attribute][1]
-                rule = rules[says].get(word)
-                if rule:
-                    out.extend(_by_rule(rule, word, status.get(attribute, ""), change.get(i, "")))
+                moved = change.get(i) or change.get(attribute, "")
+                out.extend(
+                    _attributed(
+                        rules[says],
+                        clause[attribute][1],
+                        status.get(attribute, ""),
+                        moved.replace(_MIXED, ""),
+                    )
+                )
+        elif kind == "A" and status.get(i) not in {"absent", "ignore"} and change.get(i) == "worse":
+            for key, moved in (("larger", "worse"), ("increased", "")):  # "the heart is bigger"
+                out.extend((n, status.get(i) or s, moved) for n, s in rules[says].get(key, {}).items())
     return out
+
+
+def _attributed(
+    rules: Mapping[str, Mapping[str, str]], attribute: str, cue: str, moved: str
+) -> list[Statement]:
+    """What an attribute says of its structure; "remains enlarged" is `abnormal_still`."""
+    word = attribute.removesuffix(_STILL)
+    return _by_rule(rules.get(word, {}), word, cue, moved if word == attribute else "same")
 
 
 def _of_bones(clause: list[Event], disease: int) -> bool:
@@ -192,8 +225,8 @@ def _of_bones(clause: list[Event], disease: int) -> bool:
 
 def _by_rule(rule: Mapping[str, str], attribute: str, cue: str, moved: str) -> list[Statement]:
     """A structure's attribute, turned round by a negation and softened by a doubt."""
-    if attribute == "normal":
-        return [] if cue in {"absent", "ignore"} else [(n, cue or s, "") for n, s in rule.items()]
-    if cue == "ignore":
+    if cue == "ignore" or (attribute == "normal" and cue == "absent"):
         return []
-    return [(n, cue or s, "" if cue == "absent" else moved) for n, s in rule.items()]
+    return [
+        (n, cue or s, moved if (cue or s) != "absent" or moved == "better" else "") for n, s in rule.items()
+    ]

@@ -64,18 +64,61 @@ def test_what_the_fourth_look_taught(sentence: str, expected: set[str]) -> None:
     assert said(sentence) == expected
 
 
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("Cuffing ? viral", {"Bronchial Thickening present"}),
+        ("? early infiltrate at the left base", {"Lung Opacity unsure"}),
+        ("Effusion? None.", {"Pleural Effusion absent"}),
+        ("Old # of the right clavicle", {"Fracture present"}),
+        ("Mass, i.e. not a cavity", {"Mass present", "Cavity absent"}),
+        ("No haemo- or pneumothorax", {"Pneumothorax absent", "Pleural Effusion absent"}),
+        ("Interval extubation", {"Endotracheal Tube absent"}),
+        ("Density, likely a skin fold", {"Lung Opacity present"}),
+        ("Effusion without edema, unchanged", {"Pleural Effusion present same", "Edema absent"}),
+        (
+            "Decrease in the effusion and in the right edema",
+            {"Pleural Effusion present better", "Edema present better"},
+        ),
+        ("The heart is bigger than before", {"Cardiomegaly present worse"}),
+        ("The heart is no longer enlarged", {"Cardiomegaly absent better"}),
+        ("The heart remains enlarged", {"Cardiomegaly present same"}),
+        ("The heart is hard to assess but may be enlarged", {"Cardiomegaly unsure"}),
+        ("Apart from a hernia, a normal study", {"Hernia present"}),
+        ("Hernia without acute disease", {"Hernia present", "No Finding present"}),
+        ("Effusion less on the right, increased on the left", {"Pleural Effusion present"}),
+        ("Granuloma likely, hernia", {"Granuloma unsure", "Hernia present"}),
+        ("No complication such as pneumothorax", {"Pneumothorax absent"}),
+        ("No lytic or sclerotic lesion", set()),
+        ("Consolidation can no longer be seen", {"Consolidation absent better"}),
+        ("Pneumonia must be considered", {"Pneumonia unsure"}),
+        ("Fluid-filled stomach, no air-fluid level", set()),
+        ("Small lung nodule of uncertain significance", {"Nodule present"}),
+        ("Lungs of normal volume", {"Low Lung Volumes absent", "Hyperinflation absent"}),
+        ("Status post drainage with less effusion", {"Pleural Effusion present better"}),
+    ],
+)
+def test_what_the_fifth_and_sixth_looks_taught(sentence: str, expected: set[str]) -> None:
+    assert said(sentence) == expected
+
+
 def test_negation_on_the_held_out_half_reaches_the_promise_after_mending() -> None:
     assert agreement(read_labelled("held_out")).statuses["absent"].f1 >= 0.95
 
 
 def test_the_development_half_is_read_as_it_was_built() -> None:
-    misses = {sentence for sentence, _, _ in agreement(read_labelled("development")).misses}
+    built_on = read_labelled("development")[:816]  # what follows are the blind sets five and six
+    misses = {sentence for sentence, _, _ in agreement(built_on).misses}
     assert misses == {  # docs/results/reports.md names them
         "Pneumonia is present in the right middle lobe and is worsening.",
         "Pulmonary vascularity is not increased.",
         "Fracture is not seen but cannot be excluded.",
-        "Without change: right effusion and basal atelectasis.",
     }
+
+
+@pytest.mark.parametrize(("status", "at_least"), [("absent", 0.98), ("present", 0.97), ("unsure", 0.95)])
+def test_the_blind_sets_keep_what_their_misses_taught(status: str, at_least: float) -> None:
+    assert agreement(read_labelled("development")).statuses[status].f1 >= at_least
 
 
 def test_the_two_halves_share_no_sentence_and_are_large_enough() -> None:

@@ -21,6 +21,8 @@ from radalign.reports.sentences import split_sentences
         ("clear lungs . normal heart .", ["clear lungs.", "normal heart."]),
         ("Lungs\nare clear.\n\nHeart normal", ["Lungs are clear.", "Heart normal"]),
         ("Is there a nodule? Possibly!", ["Is there a nodule?", "Possibly!"]),
+        ("Cough, ? edema. Normal.", ["Cough, ? edema.", "Normal."]),
+        ("Edema? No. Clear.", ["Edema? No.", "Clear."]),
         ("Fracture of T12. Old.", ["Fracture of T12.", "Old."]),
         ("Patient of J. Miller. Clear.", ["Patient of J. Miller.", "Clear."]),
         ("Seen on ___. Unchanged.", ["Seen on ___.", "Unchanged."]),
