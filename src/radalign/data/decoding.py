@@ -23,13 +23,12 @@ from typing import IO
 import numpy as np
 
 from radalign.data.settings import DataSettings
+from radalign.images.child import CRASHED
 from radalign.images.errors import ForcedWindowWarning, ImageError
 from radalign.images.geometry import Fit, Resample
 from radalign.images.read import read_square
 from radalign.images.window import Window
 from radalign.study import Manifest, View
-
-CRASHED = "its decoder crashed; convert the image, or remove it"
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,20 @@ def starts_as_dicom(path: Path) -> bool:
         return False
 
 
+def starts_as_plain_raster(path: Path) -> bool:
+    """Whether a file begins as PNG or JPEG does, or cannot be read at all.
+
+    >>> starts_as_plain_raster(Path("nowhere"))
+    True
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return True
+    return not head or head.startswith(_RASTER)
+
+
 def _is_rare_kind(path: Path) -> bool:
     """Whether Pillow knows the kind of a file that is no PNG, JPEG or DICOM; only the header is read."""
     from PIL import Image, UnidentifiedImageError

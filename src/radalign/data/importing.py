@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from radalign.data.checking import ImageCheck, Progress, check_images
+from radalign.data.checking import Progress, check_images
 from radalign.data.duplicates import Copy, LeakError, find_copies, note_copies, refuse_leaks
 from radalign.data.exclusions import ExclusionFlow
+from radalign.data.image_check import ImageCheck
 from radalign.data.own_split import keep_own_split, refuse_unknown_words
 from radalign.data.positions import guess_positions
 from radalign.data.priors import link_priors

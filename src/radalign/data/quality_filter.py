@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from radalign.data.checking import ImageCheck, without_views
+from radalign.data.checking import without_views
 from radalign.data.exclusions import ExclusionFlow
+from radalign.data.image_check import ImageCheck
 from radalign.images.quality import reasons
 from radalign.study import Study
 

@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from radalign.data.checking import check_image
 from radalign.data.exclusions import ExclusionFlow
+from radalign.data.image_checker import ImageChecker
 from radalign.data.sources.dicom_header import Facts, header_facts
 from radalign.data.sources.files import walk
 from radalign.data.sources.rows import ImageRow, studies_from_rows
@@ -64,9 +64,10 @@ def _rows(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator
             flow.reject(reason, images=1, example=name)
         else:
             copies.setdefault(facts.instance_uid or name, []).append((name, facts))
-    for found in copies.values():
-        name, facts = _first_readable(found, folder, flow)
-        yield _image_row(name, facts, options.reports, flow)
+    with ImageChecker() as checker:
+        for found in copies.values():
+            name, facts = _first_readable(found, folder, checker, flow)
+            yield _image_row(name, facts, options.reports, flow)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -109,9 +110,11 @@ def _unusable(facts: Facts, any_modality: bool) -> str:
     return "" if facts.study_uid else "header names no study"
 
 
-def _first_readable(found: list[tuple[str, Facts]], folder: Path, flow: ExclusionFlow) -> tuple[str, Facts]:
+def _first_readable(
+    found: list[tuple[str, Facts]], folder: Path, checker: ImageChecker, flow: ExclusionFlow
+) -> tuple[str, Facts]:
     """Of files with one SOP Instance UID the first that decodes: a cut-off copy must not stand for it."""
-    good = (one for one in found if check_image(one[0], folder).fault is None)
+    good = (one for one in found if checker.check(one[0], folder).fault is None)
     kept = next(good, found[0]) if len(found) > 1 else found[0]
     for name, _ in found:
         if name != kept[0]:
