@@ -77,7 +77,7 @@ class Built:
                 "items": len(part.items),
                 "patients": len(set(part.patients) - {""}),
                 "classes": dict(Counter(part.classes)),
-                "file": part.file.name,
+                "file": str(part.file),
                 "sha256": part.sha256,
             }
             for part in self.lists
@@ -87,7 +87,7 @@ class Built:
             "seed": self.seed,
             "lists": lists,
             "patients_in_both": self.shared_patients,
-            "files": [path.name for path in self.files],
+            "files": [str(path) for path in self.files],
             "notes": list(self.notes),
         }
 
@@ -99,7 +99,7 @@ class Built:
             patients = len(set(part.patients) - {""})
             of_patients = f" of {patients:,} patients" if patients else ""
             lines += [f"{part.name}: {len(part.items):,}{of_patients} ({counts})"]
-            lines += [f"  SHA-256 {part.sha256}  {part.file.name}"]
+            lines += [f"  SHA-256 {part.sha256}  {part.file}"]
         lines += [f"patients in both {pair}: {count}" for pair, count in self.shared_patients.items()]
         return "\n".join([*lines, *self.notes])
 

@@ -55,7 +55,7 @@ def assert_sums_are_of_the_files(built: Built) -> None:
     for part in built.lists:
         assert part.file.is_file()
         assert part.sha256 == hashlib.sha256(part.file.read_bytes()).hexdigest()
-        assert f"SHA-256 {part.sha256}  {part.file.name}" in built.to_text()
+        assert f"SHA-256 {part.sha256}  {part.file}" in built.to_text()
         assert all(f"{item}" in part.file.read_text(encoding="utf-8") for item in part.items)
 
 
@@ -109,6 +109,15 @@ def test_8x200_never_shares_a_patient(chexpert: Path, tmp_path: Path) -> None:
     assert Counter(cells["Variable"] for cells in texts) == dict.fromkeys(EIGHT, 5)
     assert all(built.shared_patients[pair] == 0 for pair in built.shared_patients)
     assert_sums_are_of_the_files(built)
+
+
+def test_two_lists_of_one_file_name_are_told_by_their_folders(chexpert: Path, tmp_path: Path) -> None:
+    built = build_8x200(chexpert, tmp_path / "out", queries_per_class=5, candidates_per_class=20)
+    told = built.to_dict()
+    written = {str(tmp_path / "out" / place / "query.csv") for place in ("image-retrieval", "text-retrieval")}
+    assert written <= set(told["files"])
+    assert written <= {part["file"] for part in told["lists"].values()}
+    assert all(f"  {path}\n" in built.to_text() for path in written)
 
 
 def test_each_text_query_of_8x200_asserts_its_class_and_no_other(tmp_path: Path) -> None:
