@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from radalign.reports.lexicon import Lexicon, default_lexicon, match, words_of
+from radalign.reports.lexicon import Event, Lexicon, default_lexicon, match, words_of
 from radalign.reports.sentences import split_sentences
 from radalign.reports.statements import Pattern, Statement, pattern_of, read_pattern
 from radalign.study import Report
@@ -100,27 +100,40 @@ def with_parents(found: Mapping[str, Assertion], lexicon: Lexicon) -> dict[str, 
 
 @lru_cache(maxsize=1 << 15)
 def _remembered(sentence: str) -> Found:
-    return _asserted(sentence, default_lexicon(), _remembered_pattern)
+    return _remembered_events(tuple(_events(sentence, default_lexicon())))
+
+
+@lru_cache(maxsize=1 << 15)
+def _remembered_events(events: tuple[Event, ...]) -> Found:
+    """Few events make many sentences: places, sizes and other words of no phrase are gone by now."""
+    return _found(events, default_lexicon(), _remembered_pattern)
 
 
 @lru_cache(maxsize=1 << 15)
 def _remembered_pattern(pattern: Pattern) -> tuple[Statement, ...]:
-    """Few patterns make many sentences: names of findings, places and sizes are gone by now."""
+    """Fewer patterns still: the names of the findings are gone too."""
     return read_pattern(pattern, default_lexicon().rules)
 
 
 def forget() -> None:
-    """Empty the memories of sentences and patterns, for a measurement."""
-    _remembered.cache_clear()
-    _remembered_pattern.cache_clear()
+    """Empty the memories of sentences, events and patterns, for a measurement."""
+    for remembered in (_remembered, _remembered_events, _remembered_pattern):
+        remembered.cache_clear()
 
 
 def _read(sentence: str, lexicon: Lexicon) -> Found:
-    return _asserted(sentence, lexicon, lambda pattern: read_pattern(pattern, lexicon.rules))
+    return _found(_events(sentence, lexicon), lexicon, lambda pattern: read_pattern(pattern, lexicon.rules))
 
 
-def _asserted(sentence: str, lexicon: Lexicon, read: Callable[[Pattern], tuple[Statement, ...]]) -> Found:
-    pattern, names = pattern_of(match([*words_of(sentence), "."], lexicon.tree))
+def _events(sentence: str, lexicon: Lexicon) -> Iterable[Event]:
+    """What the lexicon knows of a sentence; the full stop is a word, so that a phrase may end with it."""
+    return match([*words_of(sentence), "."], lexicon.tree)
+
+
+def _found(
+    events: Iterable[Event], lexicon: Lexicon, read: Callable[[Pattern], tuple[Statement, ...]]
+) -> Found:
+    pattern, names = pattern_of(events)
     implies = lexicon.implies
     found: list[Assertion] = []
     for finding, status, change in read(pattern):

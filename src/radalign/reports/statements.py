@@ -6,7 +6,7 @@ or nodule" have one pattern, and are read once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from radalign.reports.lexicon import Event
@@ -32,7 +32,7 @@ _STILL = "_still"
 _CUTS = frozenset("T:R()XYL")  # a sentence with none of these is one clause
 
 
-def pattern_of(events: list[Event]) -> tuple[Pattern, list[str]]:
+def pattern_of(events: Iterable[Event]) -> tuple[Pattern, list[str]]:
     """The pattern of a sentence, and the names of its findings by number; "Disease" keeps its name.
 
     >>> pattern_of([("N", ""), ("F", "Edema"), ("|", ""), ("F", "Mass"), ("T", "")])
