@@ -131,7 +131,7 @@ def _reach(clause: list[Event], cue: int, kind: str, kinds: str) -> list[int]:
         return backward(clause, cue) or forward(clause, cue)
     if kind == "u" and _closes_item(clause, cue):
         return [cue - 1]
-    if kind == "P" and cue and clause[cue - 1][0] in JOINTS:
+    if kind == "P" and cue and clause[cue - 1][0] in JOINTS and clause[cue][1] != "better":
         return []  # "effusion on the left, none on the right" negates nothing
     if kind == "U" and _closes_item(clause, cue):
         return [cue - 1]
@@ -196,14 +196,9 @@ def _stated(
         elif kind == "A" and i in attributes and status.get(i) != "ignore":
             for attribute in attributes[i]:
                 moved = change.get(i) or change.get(attribute, "")
-                out.extend(
-                    _attributed(
-                        rules[says],
-                        clause[attribute][1],
-                        status.get(attribute, ""),
-                        moved.replace(_MIXED, ""),
-                    )
-                )
+                gone = moved == "better" and status.get(i) == "absent"  # "the widening has resolved"
+                cue = "absent" if gone else status.get(attribute, "")
+                out.extend(_attributed(rules[says], clause[attribute][1], cue, moved.replace(_MIXED, "")))
         elif kind == "A" and status.get(i) not in {"absent", "ignore"} and change.get(i) == "worse":
             for key, moved in (("larger", "worse"), ("increased", "")):  # "the heart is bigger"
                 out.extend((n, status.get(i) or s, moved) for n, s in rules[says].get(key, {}).items())
