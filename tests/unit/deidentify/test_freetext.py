@@ -1,5 +1,7 @@
 """Free text: what must go, what must stay."""
 
+import re
+
 import pytest
 
 from radalign.deidentify.freetext import Identities, scrub

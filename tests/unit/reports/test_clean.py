@@ -131,9 +131,10 @@ def test_a_report_keeps_its_sections() -> None:
 def test_the_defaults_change_no_assertion_of_the_labelled_sentences() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for item in (*read_labelled("development"), *read_labelled("held_out")):
+        for item in read_labelled("development"):
+            if re.search(r"\b(PE|nl)\b", item.sentence):  # written out, they say what they did not before
+                continue
             before, after = assert_report(item.sentence), assert_report(clean_text(item.sentence))
-            kept = {n: a.status for n, a in after.items() if n in before}
-            assert kept == {n: a.status for n, a in before.items()}, item.sentence
-            if not re.search(r"\b(PE|nl)\b", item.sentence):  # written out, they say what they did not before
-                assert after.keys() == before.keys(), item.sentence
+            assert {n: a.status for n, a in after.items()} == {n: a.status for n, a in before.items()}, (
+                item.sentence
+            )
