@@ -122,13 +122,10 @@ def words_of(text: str) -> list[str]:
     >>> words_of("Rt. effusion isn't seen")
     ['rt', 'effusion', 'is', 'not', 'seen']
     """
+    text = _signs_as_words(text)
     has_stop = "." in text[:-1]
     if has_stop:
-        text = _INNER_STOP.sub(_without_stop, _LATIN.sub(" ", text))
-    if "?" in text:
-        text = _QUERY.sub(" query ", text)
-    if "#" in text:
-        text = _FRACTURE_SIGN.sub(" fracture ", text)
+        text = _INNER_STOP.sub(_without_stop, text)
     if "'" in text or "’" in text:
         text = _written_out(text)
     if "[" in text:
@@ -140,6 +137,15 @@ def words_of(text: str) -> list[str]:
     for mark in set(data.translate(None, _LETTERS_AND_SPACE).decode("ascii")):
         plain = plain.replace(mark, f" {mark} ")
     return list(map(_SINGULAR.__getitem__, plain.split()))
+
+
+def _signs_as_words(text: str) -> str:
+    """Write "?edema" as "query edema", "rib #" as "rib fracture"; "i.e." and "e.g." say nothing."""
+    if "." in text[:-1]:
+        text = _LATIN.sub(" ", text)
+    if "?" in text:
+        text = _QUERY.sub(" query ", text)
+    return _FRACTURE_SIGN.sub(" fracture ", text) if "#" in text else text
 
 
 def _without_stop(match: re.Match[str]) -> str:
