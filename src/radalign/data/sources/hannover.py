@@ -35,7 +35,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         SourceError: If data.csv is missing.
     """
     table = need_file(folder, ["data.csv"], "The repository's data.csv")
-    files = images_by_name(options.images or folder)
+    files = images_by_name(options.images or folder, flow)
     needs = ["patient_id", "image_id", "admission_offset", "projection"]
     yield from studies_from_rows((_image_row(row, files) for row in read_csv(table, flow, needs)), flow)
 

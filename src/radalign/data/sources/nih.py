@@ -42,7 +42,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         SourceError: If the entry table is missing.
     """
     table = need_file(folder, _ENTRY, "The entry table of ChestX-ray14")
-    files = images_by_name(options.images or folder)
+    files = images_by_name(options.images or folder, flow)
     boxes, splits = _boxes(folder, flow), _splits(folder)
     rows = (
         _image_row(row, files, boxes, splits)

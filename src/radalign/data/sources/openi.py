@@ -16,13 +16,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from radalign.data.exclusions import ExclusionFlow
-from radalign.data.sources.files import images_by_name
+from radalign.data.sources.files import first_of_each, named_images
 from radalign.data.sources.mesh import mesh_labels, with_absent_labels
 from radalign.data.sources.source import Source, SourceError, SourceOptions
 from radalign.study import Report, Study, View
 
 LAYOUT = "a folder with ecgen-radiology/*.xml (the reports) and the PNG or JPEG images below it"
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm")
 _IMAGE_ID = re.compile(r"(?:CXR)?(\d+)_(?:\d+_)?(IM-[\d-]+)", re.IGNORECASE)
 _SECTIONS = ("findings", "impression", "indication", "comparison")
 
@@ -42,7 +41,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
     if not reports:
         raise SourceError(f"There are no XML reports below {folder}; Open-i needs {LAYOUT}.")
     root = options.images or folder
-    files = image_files(root)
+    files = image_files(root, flow)
     studies = [study for path in reports if (study := _study(path, files, flow)) is not None]
     named = {view.path for study in studies for view in study.views}
     for path in sorted(set(files.values()) - named):
@@ -50,13 +49,10 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
     yield from with_absent_labels(studies)
 
 
-def image_files(root: Path) -> dict[str, str]:
+def image_files(root: Path, flow: ExclusionFlow) -> dict[str, str]:
     """Image key to path relative to the root; a PNG wins over a JPEG copy of the same image."""
-    found: dict[str, str] = {}
-    for suffixes in ((".png",), _IMAGE_SUFFIXES):
-        for stem, path in images_by_name(root, suffixes).items():
-            found.setdefault(image_key(stem), path)
-    return found
+    files = [(image_key(stem), path) for stem, path in named_images(root)]
+    return first_of_each(sorted(files, key=lambda file: not file[1].lower().endswith(".png")), flow)
 
 
 def image_key(name: str) -> str:

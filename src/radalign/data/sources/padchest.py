@@ -39,7 +39,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         SourceError: If the table is missing.
     """
     table = need_file(folder, ["PADCHEST_*.csv.gz", "PADCHEST_*.csv"], "PadChest's table")
-    files = images_by_name(options.images or folder)
+    files = images_by_name(options.images or folder, flow)
     needs = ["ImageID", "StudyID", "PatientID", "Projection", "Labels"]
     rows = (_image_row(row, files, flow) for row in read_csv(table, flow, needs))
     yield from with_absent_labels(studies_from_rows(rows, flow))

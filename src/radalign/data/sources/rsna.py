@@ -49,8 +49,8 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         yield from _train(folder, root, patients, flow)
     if part in ("test", "all"):
         place = "stage_2_test_images"
-        for name, path in sorted(images_by_name(root / place).items()):
-            yield from _study(name, f"{place}/{path}", root, patients, flow, {}, {})
+        for name, path in sorted(images_by_name(root, flow, place).items()):
+            yield from _study(name, path, root, patients, flow, {}, {})
 
 
 def _train(folder: Path, root: Path, patients: dict[str, str], flow: ExclusionFlow) -> Iterator[Study]:
@@ -72,7 +72,7 @@ def _train(folder: Path, root: Path, patients: dict[str, str], flow: ExclusionFl
                 box = {f"{side}_px": number(row[side]) for side in ("x", "y", "width", "height")}
                 boxes.setdefault(name, []).append(box)
     place = "stage_2_train_images"
-    files = images_by_name(root / place)
+    files = images_by_name(root, flow, place)
     for name, told in targets.items():
         if len(told) != 1:
             reason = "target is both 0 and 1" if told else "no row says 0 or 1"
@@ -81,7 +81,7 @@ def _train(folder: Path, root: Path, patients: dict[str, str], flow: ExclusionFl
         found = boxes.get(name, [])
         extra = {"class": classes.get(name, ""), "boxes": json.dumps(found) if found else ""}
         labels = {"Pneumonia": int("1" in told)}
-        path = f"{place}/{files.get(name, f'{name}.dcm')}"
+        path = files.get(name, f"{place}/{name}.dcm")
         yield from _study(name, path, root, patients, flow, labels, extra)
 
 

@@ -37,7 +37,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         folder, ["train-rle.csv", "stage_2_train.csv", "*train*rle*.csv"], "The challenge's table of masks"
     )
     root = options.images or folder
-    files = images_by_name(root)
+    files = images_by_name(root, flow)
     masks: dict[str, list[str]] = {}
     seen: set[tuple[str, ...]] = set()
     for row in read_csv(table, flow, ["ImageId", "EncodedPixels"]):

@@ -40,7 +40,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         SourceError: If no label table is there.
     """
     need_file(folder, ["annotations/image_labels_*.csv", "image_labels_*.csv"], "VinDr-CXR's label table")
-    files = images_by_name(options.images or folder)
+    files = images_by_name(options.images or folder, flow)
     for part in ("train", "test"):
         readings = _readings(folder, f"image_labels_{part}.csv", flow)
         boxes = _boxes(folder, f"annotations_{part}.csv", flow)
