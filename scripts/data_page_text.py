@@ -124,7 +124,8 @@ def speeds(result: dict[str, Any]) -> str:
     limit = result["limit_per_s"]
     lines = [f"## Report speed\n\n`benchmarks/report_speed.py`, processor time of one core; the aim is "
              f"{limit:,} reports/s. The core did {result['python_loops_per_s'] / 1e6:.0f} million empty "
-             "loops per second meanwhile.", "", "| what | reports/s | of the aim |", "|---|---:|---:|"]  # fmt: skip
+             "loops per second meanwhile.", "", "| what | reports/s | of the aim |",
+             "|---|---:|---:|"]  # fmt: skip
     lines += [f"| {SPEEDS[k]} | {v:,.0f} | {v / limit:.2f} |" for k, v in result.items() if k in SPEEDS]
     return "\n".join(lines)
 
