@@ -48,6 +48,7 @@ from radalign.systems.masked_record import (
 )
 from radalign.systems.official import draw_text_adapters, official_lengths
 from radalign.systems.recipe import Recipe
+from radalign.systems.run_decoder import need_settings_of_run, with_heads_of_run
 from radalign.systems.warm_start import WarmMaps
 from radalign.weights import extras
 
@@ -102,6 +103,7 @@ class ALTA(System):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
+        self.settings = with_heads_of_run(self.settings, recipe)
         s, d_img, d_txt = self.settings, self.vision.width, self.text.width
         need_decoder_heads(d_img, s.decoder_heads)
         for encoder in (self.vision, self.text):
@@ -135,6 +137,11 @@ class ALTA(System):
         if self.maps_head is not None:
             self.maps_head.silence(self.image_global_head, self.text_global_head)
         self._choose_what_trains()
+
+    def need_fitting_beginning(self) -> None:
+        """A run's decoder is begun with as it was trained; see `run_decoder`."""
+        if "decoder" in self.begun_with:
+            need_settings_of_run(self.settings, self.recipe)
 
     def _begin_with_published(self, recipe: Recipe) -> frozenset[str]:
         """Parts that came with the backbones: MRM's decoder, CXR-BERT's heads; the local head is a copy."""

@@ -276,6 +276,9 @@ class System(nn.Module):
         rebuilds = bool(self.weight("image_reconstruction"))
         return self.recipe.data.enlarged(getattr(self.settings, "target_scale", 1) if rebuilds else 1)
 
+    def need_fitting_beginning(self) -> None:
+        """Refuse a new system whose beginning does not fit its settings; one that was saved is left alone."""
+
     # -- travelling ----------------------------------------
 
     def own_state(self) -> dict[str, Tensor]:
@@ -372,7 +375,9 @@ def build(recipe: Recipe) -> System:
 
 def create(name_or_path: str | Path, overrides: Sequence[str] = ()) -> System:
     """Make an untrained system from a recipe's name or path and dotted overrides."""
-    return build(load_recipe(name_or_path, overrides))
+    system = build(load_recipe(name_or_path, overrides))
+    system.need_fitting_beginning()
+    return system
 
 
 def load(folder: str | Path, device: str | torch.device = "cpu") -> System:

@@ -17,7 +17,7 @@ from torch import Tensor, nn, uint8
 from radalign.weights.files import read_checkpoint, read_folder
 from radalign.weights.hub import encoder_folder
 from radalign.weights.names import Published, block_count
-from radalign.weights.trained import TENSORS, system_folder
+from radalign.weights.trained import TENSORS, run_recipe, system_folder
 
 _PAIR = ("weight", "bias")
 _DECODER_BLOCK = {
@@ -26,6 +26,7 @@ _DECODER_BLOCK = {
 }  # fmt: skip
 _HEAD = {"dense": "dense_to_hidden", "norm": "LayerNorm", "out": "dense_to_output"}
 _WORD_HEAD = {"dense": "transform.dense", "norm": "transform.LayerNorm"}
+DECODER_SETTINGS = ("decoder_heads", "decoder_depth", "target_scale")
 PROJECTION = "cls_projection_head."
 WORDS = "cls.predictions."
 CXR_BERT_DROPOUT = 0.25  # of hidden states and attention, as its config.json says
@@ -80,6 +81,18 @@ def decoder_of(spec: str | Mapping[str, Any]) -> dict[str, Tensor]:
         return {name.removeprefix("decoder."): tensor for name, tensor in published.items()}
     names = decoder_names(block_count(published, "decoder_blocks."))
     return {ours: _plain(published[theirs]) for ours, theirs in names.items() if theirs in published}
+
+
+def decoder_settings_of(spec: str | Mapping[str, Any]) -> dict[str, int]:
+    """What the recipe of a run that is a vision backbone says of its decoder; empty for other backbones.
+
+    >>> decoder_settings_of("minilm-l6")
+    {}
+    """
+    folder = None if isinstance(spec, Mapping) else encoder_folder(spec)
+    run = None if folder is None else system_folder(folder)
+    model = {} if run is None else run_recipe(run).get("model", {})
+    return {name: int(model[name]) for name in DECODER_SETTINGS if name in model}
 
 
 def heads_of(spec: str | Mapping[str, Any]) -> dict[str, dict[str, Tensor]]:

@@ -46,7 +46,7 @@ def trained_encoder(folder: Path, side: Side, load: Callable[[Any], Encoder]) ->
     Raises:
         CheckpointError: If the recipe is damaged, or the run did not train the whole tower and only it.
     """
-    recipe = _recipe(folder)
+    recipe = run_recipe(folder)
     encoder = load(recipe["backbones"][side])
     start = f"{side}."
     tensors = {
@@ -71,7 +71,12 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is damaged ({error}); copy the folder again.") from error
 
 
-def _recipe(folder: Path) -> dict[str, Any]:
+def run_recipe(folder: Path) -> dict[str, Any]:
+    """The recipe in a folder of `system_folder`.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
     path = folder / "recipe.toml"
     try:
         recipe = tomllib.loads(path.read_text("utf-8"))

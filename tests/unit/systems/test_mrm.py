@@ -12,7 +12,7 @@ from radalign.data.batches import ImageBatch, StudyBatch
 from radalign.nn.masking import random_keep
 from radalign.objectives.masked import IGNORE
 from radalign.study import Manifest
-from radalign.systems.base import create
+from radalign.systems.base import build, create
 from radalign.systems.masked_record import hide_words, shrink
 from radalign.systems.recipe import RecipeError, load_recipe
 from radalign.train.loop import train
@@ -179,6 +179,39 @@ def test_its_result_is_the_vision_backbone_of_an_aligning_system(trained, recipe
     assert not torch.equal(bare.patch.weight, mrm().vision.patch.weight)
     system.save(tmp_path / "aligned")
     assert radalign.load(tmp_path / "aligned").backbones == system.backbones
+
+
+def alta_on(run, *settings):
+    return [*(s for s in TINY[1:] if "adapter_hidden" not in s), f"backbones.vision={run}", *settings]
+
+
+def test_altas_decoder_attends_with_the_heads_of_the_run_that_it_begins_with(trained, tmp_path):
+    run = trained[0] / "run"
+    system = create("alta", alta_on(run, "model.decoder_depth=1"))
+    assert "decoder" in system.begun_with
+    assert system.settings.decoder_heads == 2
+    tokens, keep = torch.randn(2, 5, 32), torch.tensor([[0, 3, 5, 9], [1, 2, 3, 4]])
+    torch.testing.assert_close(system.decoder(tokens, keep), radalign.load(run).decoder(tokens, keep))
+    system.save(tmp_path / "aligned")
+    again = radalign.load(tmp_path / "aligned")
+    assert again.identity == system.identity
+    torch.testing.assert_close(again.decoder(tokens, keep), system.decoder(tokens, keep))
+
+
+def test_other_heads_than_the_runs_are_a_sentence_for_a_new_system_alone(trained, tmp_path):
+    settings = alta_on(trained[0] / "run", "model.decoder_depth=1", "model.decoder_heads=4")
+    with pytest.raises(RecipeError, match=r"has 2 attention heads, not 4; set model\.decoder_heads=2"):
+        create("alta", settings)
+    build(load_recipe("alta", settings)).save(tmp_path / "of an earlier version")
+    assert radalign.load(tmp_path / "of an earlier version").settings.decoder_heads == 4
+
+
+def test_a_part_of_the_runs_decoder_is_a_sentence_and_another_decoder_begins_anew(trained, tmp_path):
+    mrm("model.decoder_depth=2").save(tmp_path / "deep")
+    with pytest.raises(RecipeError, match=r"has 2 blocks, not 1; set model\.decoder_depth=2"):
+        create("alta", alta_on(tmp_path / "deep", "model.decoder_depth=1"))
+    deeper = create("alta", alta_on(trained[0] / "run", "model.decoder_depth=2", "model.decoder_heads=4"))
+    assert "decoder" not in deeper.begun_with
 
 
 def test_a_system_on_a_run_opens_from_another_folder(trained, tmp_path, monkeypatch):
