@@ -109,8 +109,8 @@ def test_the_map_from_labels_is_the_ridge_solution(tmp_path):
     system = prepared("clip-adapter", manifest, backbones=APART)
     maps = system.space.maps
     assert isinstance(maps, LabelMaps)
+    from radalign.systems.frozen_features import pooled_texts
     from radalign.systems.frozen_space import shot_features
-    from radalign.systems.warm_start import pooled_texts
 
     rows, present, classes = shot_features(system, manifest.where(split="train"))
     x = maps.image.standardise(rows, present).double()
