@@ -1,29 +1,22 @@
 """Decoding many images at once, in processes of their own: a broken file can end its process, never the run.
 
-    DecodingPool ── one thread per process ── JSON line in, pixels out ── `python -m radalign.data.decoding`
-
-Plain pipes instead of `multiprocessing`: nothing is forked beside running threads, and any script can use it.
+DecodingPool ── one thread per process ── job in, pixels out ── `python -m radalign.data.decoding`
 """
 
 from __future__ import annotations
 
-import json
-import os
 import queue
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import cache
-from typing import IO
 
 import numpy as np
 
 from radalign.data.settings import DataSettings
-from radalign.images.child import CRASHED
+from radalign.images.child import CRASHED, Child, DecoderDiedError, answer_all
 from radalign.images.errors import ForcedWindowWarning, ImageError
 from radalign.images.geometry import Fit, Resample
 from radalign.images.read import read_square
@@ -133,7 +126,7 @@ class DecodingPool:
         if self._processes > 1:
             self._threads.shutdown(cancel_futures=True)
             for decoder in self._decoders:
-                decoder.stop()
+                decoder.close()
 
     def decode(self, jobs: Sequence[Job]) -> list[np.ndarray | str]:
         """Decode the jobs; results in their order, a sentence in place of an image that cannot be used."""
@@ -149,68 +142,22 @@ class DecodingPool:
             self._idle.put(decoder)
 
 
-class _Decoder:
-    """One process, started when it is first needed and again after a crash."""
+class _Decoder(Child):
+    """A child that decodes."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__("radalign.data.decoding", environment={"OMP_NUM_THREADS": "1"})
 
     def decode(self, job: Job) -> np.ndarray | str:
-        process = self._running()
+        """What `decode` gives, or that the decoder crashed; here, if no child can be started."""
+        if not self.can_answer():
+            return decode(job)
         try:
-            _stream(process.stdin).write(json.dumps(asdict(job)).encode() + b"\n")
-            _stream(process.stdin).flush()
-            answer = _stream(process.stdout).readline()
-            pixels = _stream(process.stdout).read(job.size_px**2) if answer == b"pixels\n" else b""
-        except BrokenPipeError:
-            answer = b""
-        if answer == b"pixels\n" and len(pixels) == job.size_px**2:
-            return np.frombuffer(pixels, np.uint8).reshape(job.size_px, job.size_px)  # bytes -> [S, S]
-        if answer.endswith(b"\n"):
-            return str(json.loads(answer))
-        self.stop()
-        return f"{job.path}: {CRASHED}."
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            places = os.pathsep.join(path for path in sys.path if path)
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "radalign.data.decoding"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": places, "OMP_NUM_THREADS": "1"},
-            )
-        return self._process
-
-    def stop(self) -> None:
-        if self._process is not None:
-            # A job that a crashed process never read is still in the pipe when it closes.
-            with suppress(BrokenPipeError), self._process:
-                self._process.kill()
-            self._process = None
-
-
-def _stream(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:
-        raise TypeError("A decoding process without pipes cannot be spoken to.")
-    return stream
-
-
-def serve(jobs: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer jobs, one JSON line each: `pixels` and size_px² bytes, or the reason as a JSON line."""
-    for line in jobs:
-        row = json.loads(line)
-        window = row["window"] if isinstance(row["window"], str) else tuple(row["window"])
-        job = Job(**row | {"window": window, "original": tuple(row["original"])})
-        result = decode(job)
-        if isinstance(result, str):
-            answers.write(json.dumps(result).encode() + b"\n")
-        else:
-            answers.write(b"pixels\n" + result.tobytes())
-        answers.flush()
+            answer: np.ndarray | str = self.ask(job)
+        except DecoderDiedError:
+            return f"{job.path}: {CRASHED}."
+        return answer
 
 
 if __name__ == "__main__":
-    answers_only = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a codec prints must not run into the answers
-    serve(sys.stdin.buffer, answers_only)
+    answer_all(decode)

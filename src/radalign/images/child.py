@@ -12,7 +12,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -31,14 +31,17 @@ class Child:
     Args:
         module: Run as the child; it calls `answer_all`.
         is_quiet: Whether what it writes to its error output goes nowhere.
+        environment: Variables that the child has beside the parent's.
 
     >>> with Child("radalign.images.apart") as child:
     ...     child.is_running
     False
     """
 
-    def __init__(self, module: str, is_quiet: bool = False) -> None:
-        self._module, self._is_quiet = module, is_quiet
+    def __init__(
+        self, module: str, is_quiet: bool = False, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._module, self._is_quiet, self._environment = module, is_quiet, dict(environment or {})
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -47,6 +50,10 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child, if there is one."""
         self._end()
 
     @property
@@ -80,7 +87,7 @@ class Child:
             [sys.executable, "-m", self._module],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if self._is_quiet else None,
-            env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
+            env={**os.environ, **self._environment, "PYTHONPATH": path}, start_new_session=True,
         )  # fmt: skip
         try:
             return bool(_receive(self._child.stdout) == _READY)

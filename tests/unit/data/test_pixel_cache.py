@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -176,16 +177,16 @@ def test_a_manifest_without_images_makes_an_empty_cache(tmp_path):
 def test_a_decoder_that_crashes_costs_one_image(tmp_path, monkeypatch):
     manifest = some_images(tmp_path / "images", 3)
     jobs = [Job(str(path), 16) for path in all_paths(manifest)]
-    code = "import os, sys; line = sys.stdin.readline(); os._exit(3)"
+    code = "import os; from radalign.images.child import answer_all; answer_all(lambda job: os._exit(3))"
     with DecodingPool(2) as pool:
         first = pool._decoders[0]
-        good = decoding.subprocess.Popen
+        good = subprocess.Popen
 
         def crashing(arguments, **more):
-            monkeypatch.setattr(decoding.subprocess, "Popen", good)
+            monkeypatch.setattr(subprocess, "Popen", good)
             return good([arguments[0], "-c", code], **more)
 
-        monkeypatch.setattr(decoding.subprocess, "Popen", crashing)
+        monkeypatch.setattr(subprocess, "Popen", crashing)
         assert "decoder crashed" in first.decode(jobs[0])
         results = pool.decode(jobs)
     assert all(np.array_equal(r, plain(Path(job.path))) for r, job in zip(results, jobs, strict=True))
