@@ -143,7 +143,7 @@ def _plain_marks(text: str) -> str:
     return _AMPERSAND.sub(" and ", text) if "&" in text else text.replace("~", " approximately ")
 
 
-# A substring test costs a hundredth of a regular expression: these two say whether one is needed at all.
+# A substring test costs a hundredth of a regular expression: these say whether one is needed at all.
 def _may_have_holes(text: str) -> bool:
     return "XXX" in text or "xxx" in text or "__" in text or "[**" in text
 
@@ -153,6 +153,13 @@ def _may_be_noisy(text: str) -> bool:
         "//" in text or "\\" in text or "*" in text or "#" in text or "==" in text or "--" in text
         or "^" in text or "|" in text or "<" in text or ">" in text or "[" in text or "( " in text
         or "()" in text
+    )  # fmt: skip
+
+
+def _may_have_loose_marks(text: str) -> bool:
+    return (
+        " ." in text or " ," in text or " ;" in text or " :" in text or " !" in text or " )" in text
+        or " ?" in text
     )  # fmt: skip
 
 
@@ -187,7 +194,7 @@ def _without_led_to(text: str) -> str:
 
 def _tidy(text: str) -> str:
     text = " ".join(text.split())
-    if _BEFORE_MARK.search(text):
+    if _may_have_loose_marks(text):
         text = _BEFORE_MARK.sub("", text)
     if _REPEATED.search(text):
         text = _REPEATED.sub(lambda marks: marks[0][0], text)

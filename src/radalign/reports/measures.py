@@ -79,7 +79,7 @@ def find_measurements(text: str) -> list[Measurement]:
     >>> [m.values_mm for m in find_measurements("A 5-mm and a 1.2 x 0.8 cm nodule, 4 to 5 cm deep.")]
     [(5.0,), (12.0, 8.0), (40.0, 50.0)]
     """
-    return list(_measurements(text))
+    return [_measurement(match.start(1), match[1]) for match in _matches(text)]
 
 
 def normalise_measurements(text: str, unit: str = "", as_area: bool = False) -> str:
@@ -92,28 +92,34 @@ def normalise_measurements(text: str, unit: str = "", as_area: bool = False) -> 
     if not ("mm" in lower or "cm" in lower or "imet" in lower):
         return text
     out, last = [], 0
-    for measure in _measurements(text):
-        out += [text[last : measure.start], measure.written(unit, as_area)]
-        last = measure.end
+    for match in _matches(text):
+        out += [text[last : match.start(1)], _rewritten(match[1], unit, as_area)]
+        last = match.end(1)
     return "".join([*out, text[last:]])
 
 
-def _measurements(text: str) -> Iterator[Measurement]:
+def _matches(text: str) -> Iterator[re.Match[str]]:
     end = 0
     for digits in _DIGITS.finditer(text):
         match = _MEASURE.match(text, digits.start()) if digits.start() >= end else None
-        if not match:
-            continue
-        end = match.end()
-        values_mm, unit, joint = _parsed(match[1])
-        yield Measurement(
-            match.start(1), match.end(1), values_mm, unit, joint == "x", _FORMS.get(joint, joint)
-        )
+        if match:
+            end = match.end()
+            yield match
+
+
+def _measurement(start: int, written: str) -> Measurement:
+    values_mm, unit, joint = _parsed(written)
+    return Measurement(start, start + len(written), values_mm, unit, joint == "x", _FORMS.get(joint, joint))
 
 
 @lru_cache(maxsize=4096)
+def _rewritten(written: str, unit: str, as_area: bool) -> str:
+    """One measurement in one form; few make all reports."""
+    return _measurement(0, written).written(unit, as_area)
+
+
 def _parsed(written: str) -> tuple[tuple[float, ...], str, str]:
-    """Numbers in millimetres, the unit of the last one, what stands between them; few make all reports."""
+    """Numbers in millimetres, the unit of the last one, what stands between them."""
     pieces = list(_PIECE.finditer(written))
     unit = following = _short(pieces[-1][2])
     values = []

@@ -144,16 +144,16 @@ def _headings(text: str) -> list[tuple[int, int, str, str]]:
     found = _before_colons(text)
     found = _without_overlaps(found, headings_without_colon(text))
     found += _titles_behind(text, found)
-    taken = {end for _, end, _, _ in found}
-    start = 0
+    # A line where a heading ends already has no other; the rest has none in most reports.
+    taken = {text.rfind("\n", 0, end) + 1 for _, end, _, _ in found}
+    count, start = len(found), 0
     for line in text.split("\n"):
-        end = start + len(line)
-        if line and (len(line) <= _LONGEST_ALONE_LINE or line.lstrip(MARKS_AROUND)[:3].isupper()):
-            mark = _on_own_line(line, start, end)
-            if mark and not any(start < place <= end for place in taken):
+        if line and start not in taken:
+            mark = _on_own_line(line, start)
+            if mark:
                 found.append(mark)
-        start = end + 1
-    if all(name != "prose" for _, _, name, _ in found) and len(found) == len(taken):
+        start += len(line) + 1
+    if len(found) == count and "prose" not in [name for _, _, name, _ in found]:
         return found
     return _without_titles_inside(text, sorted(found))
 
@@ -198,15 +198,15 @@ def _without_titles_inside(
     return kept
 
 
-def _on_own_line(line: str, start: int, end: int) -> tuple[int, int, str, str] | None:
+def _on_own_line(line: str, start: int) -> tuple[int, int, str, str] | None:
     """A heading without a colon alone on its line, or an examination's title in capitals before a colon."""
     written = line.strip(MARKS_AROUND)
-    if not written:
-        return None
     if len(written) <= _LONGEST_ALONE and ":" not in written:
+        if not written or (len(line) > _LONGEST_ALONE_LINE and not written[:3].isupper()):
+            return None
         known = written.isupper() or (len(written) <= _LONGEST_IN_SMALL and key_of(written) in ALONE)
         name = HEADINGS.get(key_of(written)) if known else None
-        return (start, end, name, written) if name else None
+        return (start, start + len(line), name, written) if name else None
     if not written[:3].isupper():
         return None
     title = _TITLE.match(line)
