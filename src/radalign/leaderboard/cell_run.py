@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from radalign.leaderboard.cells import Job, needs_training, write_failure
+from radalign.leaderboard.cells import PRETRAINED, Job, needs_pretraining, needs_training, write_failure
 from radalign.leaderboard.plan import Judging, LeaderboardError, TestSet
 
 STOPPED, FAILED = 130, 1
@@ -36,13 +36,16 @@ def run_cell(folder: Path, quiet: bool = True) -> bool:
     """
     job = Job.read(folder)
     (folder / "failed.json").unlink(missing_ok=True)
-    if needs_training(folder / "run", job) and not _train(folder, job, quiet):
+    first = job.first() if needs_pretraining(folder, job) else None
+    if first and not _train(folder, folder / PRETRAINED, first, quiet):
+        return False
+    if needs_training(folder / "run", job) and not _train(folder, folder / "run", job, quiet):
         return False
     _judge(folder, job, quiet)
     return True
 
 
-def _train(folder: Path, job: Job, quiet: bool) -> bool:
+def _train(folder: Path, run: Path, job: Job, quiet: bool) -> bool:
     from radalign.leaderboard.flops import epochs_within, write_step_flops
     from radalign.study import Manifest
     from radalign.systems.base import create
@@ -57,9 +60,9 @@ def _train(folder: Path, job: Job, quiet: bool) -> bool:
     system = create(job.recipe, settings)
     # The weights that it was measured on are about to be written over: a later start must judge again.
     (folder / "result.json").unlink(missing_ok=True)
-    begun, bar = held_run(folder / "run"), Bar(quiet=quiet)
-    result = train(system, manifest, folder / "run", job.cache, resume=begun, bar=bar)
-    if result.is_finished:
+    begun, bar = held_run(run), Bar(quiet=quiet)
+    result = train(system, manifest, run, job.cache, resume=begun, bar=bar)
+    if result.is_finished and run.name != PRETRAINED:
         write_step_flops(folder / "flops.json", system, job, manifest)
     return result.is_finished
 

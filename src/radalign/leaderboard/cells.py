@@ -2,6 +2,7 @@
 
 cells/<arm>-<seed>/
     cell.json       the job: recipe, settings, data, how it is judged
+    pretrained/     the training that made the vision encoder, if the plan asks for one
     run/            the training run
     result.json     every number with its interval and how it was made
     draws.npz       the same numbers on every resample of the patients
@@ -14,12 +15,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from radalign.evaluate.prompt_sets import PromptError, load_prompts
-from radalign.leaderboard.plan import Arm, BoardPlan, LeaderboardError, slug
+from radalign.leaderboard.plan import Arm, BoardPlan, Budget, LeaderboardError, slug
 from radalign.systems.recipe import load_recipe, recipe_from_table
 from radalign.systems.recipe_versions import upgraded
 from radalign.train.cell import as_asked
@@ -27,6 +28,7 @@ from radalign.train.folder import RESUME, held_run, read_run
 from radalign.train.record import write_json
 from radalign.train.start import MAY_CHANGE, differences
 
+PRETRAINED = "pretrained"
 LATER = {"pooling": ""}
 """Rules that came later: the value that every cell of before was judged by, which is not written."""
 
@@ -47,6 +49,7 @@ class Job:
         judging: The plan's `[evaluate]`, as a table.
         flops: Budget in FLOPs, 0 = none.
         data_sha256: Of the manifest's content.
+        pretrain: What trains first, as a table: recipe, settings, flops; empty = nothing.
     """
 
     arm: str
@@ -60,6 +63,14 @@ class Job:
     judging: dict[str, Any]
     flops: float = 0.0
     data_sha256: str = ""
+    pretrain: dict[str, Any] = field(default_factory=dict)
+
+    def first(self) -> Job | None:
+        """The job of the training that makes the vision encoder, if there is one."""
+        if not self.pretrain:
+            return None
+        settings = tuple(self.pretrain["settings"])
+        return replace(self, **self.pretrain | {"settings": settings, "pretrain": {}})
 
     def judged_as(self) -> dict[str, Any]:
         """What decides the numbers of a trained system."""
@@ -108,11 +119,16 @@ class Cell:
         """The folder of its training run."""
         return self.folder / "run"
 
+    @property
+    def pretrained(self) -> Path:
+        """The folder of the training that made its vision encoder."""
+        return self.folder / PRETRAINED
+
     def state(self) -> str:
         """`done`, `trained`, `begun` or `new`."""
         if not needs_training(self.run, self.job):
             return "done" if is_judged_as_asked(self.folder, self.job) else "trained"
-        return "begun" if held_run(self.run) else "new"
+        return "begun" if held_run(self.run) or held_run(self.pretrained) else "new"
 
     def failure(self) -> str:
         """Why it has no result, "" when it has not failed."""
@@ -130,32 +146,71 @@ def cells_of(plan: BoardPlan, board: Path, data: Path, cache: Path, data_sha256:
 def _cells_of_arm(
     plan: BoardPlan, arm: Arm, board: Path, data: Path, cache: Path, data_sha256: str
 ) -> Iterator[Cell]:
-    budget = budget_settings(plan)
+    own = plan.budget.part(1 - arm.pretrain.share) if arm.pretrain else plan.budget
     for seed in plan.seeds_of(arm):
+        folder = board / "cells" / f"{slug(arm.name)}-{seed}"
+        seeded = (*budget_settings(own), f"train.seed={seed}")
+        encoder, pretrain = _pretraining(plan, arm, folder, seed)
         job = Job(
             arm=arm.name,
             seed=seed,
             recipe=arm.recipe,
-            settings=(*plan.settings, *arm.settings, *budget, f"train.seed={seed}"),
+            settings=(*plan.settings, *arm.settings, *encoder, *seeded),
             data=str(data),
             cache=str(cache),
             tasks=arm.tasks or plan.evaluate.tasks,
             tests=tuple(test.model_dump(mode="json") for test in plan.tests_of(arm)),
             judging=plan.evaluate.model_dump(mode="json"),
-            flops=plan.budget.flops,
+            flops=own.flops,
             data_sha256=data_sha256,
+            pretrain=pretrain,
         )
-        yield Cell(arm, seed, board / "cells" / f"{slug(arm.name)}-{seed}", job)
+        yield Cell(arm, seed, folder, job)
 
 
-def budget_settings(plan: BoardPlan) -> list[str]:
+def _pretraining(
+    plan: BoardPlan, arm: Arm, folder: Path, seed: int
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The settings that take the encoder which is trained first, and that training as `Job.pretrain`."""
+    first = arm.pretrain
+    if first is None:
+        return (), {}
+    budget = plan.budget.part(first.share)
+    settings = (*plan.settings, *first.settings, *budget_settings(budget), f"train.seed={seed}")
+    made = (folder / PRETRAINED).absolute()
+    return (f"backbones.vision={made}",), {
+        "recipe": first.recipe,
+        "settings": list(settings),
+        "flops": budget.flops,
+    }
+
+
+def budget_settings(budget: Budget) -> list[str]:
     """The budget as settings of a recipe; a time limit also ends the learning rate's cosine."""
     settings = []
-    if plan.budget.minutes:
-        settings += [f"train.max_minutes={plan.budget.minutes}", "train.anneal_to=time"]
-    if plan.budget.epochs:
-        settings.append(f"train.epochs={plan.budget.epochs}")
+    if budget.minutes:
+        settings += [f"train.max_minutes={budget.minutes}", "train.anneal_to=time"]
+    if budget.epochs:
+        settings.append(f"train.epochs={budget.epochs}")
     return settings
+
+
+def needs_pretraining(folder: Path, job: Job) -> bool:
+    """Whether the training that makes the cell's vision encoder must begin or go on.
+
+    Raises:
+        LeaderboardError: If it was made with other settings, or would have to go on although the cell's own
+            training has begun from it.
+    """
+    first = job.first()
+    if first is None or not needs_training(folder / PRETRAINED, first):
+        return False
+    if held_run(folder / "run"):
+        raise LeaderboardError(
+            f"The run in {folder / 'run'} began from a vision encoder that had a smaller budget; remove the "
+            "cell's folder, or give another --out."
+        )
+    return True
 
 
 def needs_training(run: Path, job: Job) -> bool:
@@ -196,6 +251,8 @@ def _recipes(record: Mapping[str, Any], job: Job) -> tuple[dict[str, Any], dict[
     """What a run was made with, and what the job wants."""
     wanted = load_recipe(job.recipe, job.settings).model_dump(mode="json")
     stored = recipe_from_table(upgraded(_stored_recipe(record))).model_dump(mode="json")
+    if job.pretrain:  # cells may be moved: the encoder is the one in the cell's own folder, wherever that is
+        stored["backbones"]["vision"] = wanted["backbones"]["vision"]
     return as_asked(stored, wanted), wanted
 
 

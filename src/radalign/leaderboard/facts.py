@@ -47,10 +47,12 @@ def _number(name: str, values: Sequence[float | None]) -> Cell:
     return Cell(f"{mean:.3g}" if abs(mean) < 1000 else f"{mean:,.0f}")
 
 
-def _run(name: str, scale: float = 1.0) -> Fact:
+def _run(name: str, scale: float = 1.0, join: Callable[[list[float]], float] = sum) -> Fact:
+    """A number of the run; of both runs, where one made the vision encoder."""
+
     def fact(judged: Judged) -> float | None:
-        value = judged.run.get(name)
-        return None if value is None else float(value) / scale
+        values = [float(v) for run in (judged.run, judged.pretrained) if (v := run.get(name)) is not None]
+        return join(values) / scale if name in judged.run and values else None
 
     return fact
 
@@ -77,7 +79,7 @@ FACTS: dict[str, Fact] = {
     "minutes": _run("wall_s", 60),
     "steps": _run("steps"),
     "epochs": _run("epochs"),
-    "peak memory, GiB": _run("peak_memory_bytes", 2**30),
+    "peak memory, GiB": _run("peak_memory_bytes", 2**30, max),
     "ms per study": _latency("study_ms"),
     "ms per report": _latency("report_ms"),
     "studies/s from file": _latency("studies_per_s"),
@@ -89,8 +91,14 @@ def _caption(cells: Sequence[Judged]) -> str:
     machines = dict.fromkeys(
         f"{d.get('device', '')} ({d.get('processor', '')}, {d.get('precision', '')})" for d in details if d
     )
+    both = (
+        "Minutes, steps and epochs of an arm whose vision encoder was trained first are of both trainings, "
+        "its trained share and operations of the second. "
+        if any(j.pretrained for j in cells)
+        else ""
+    )
     return (
         "Means over the seeds. Minutes and memory are of the training (warm start and validations included); "
-        "latency is one study at a time, images read before, median of nine. Trained on "
+        f"latency is one study at a time, images read before, median of nine. {both}Trained on "
         f"{'; '.join(machines)}."
     )

@@ -3,7 +3,7 @@
     [budget]      minutes, epochs or flops of every training
     [evaluate]    split, tasks, weights, prompts
     [[test]]      subsets of the split, such as the studies with a frontal view
-    [[arm]]       name, recipe, settings, seeds, what it ablates
+    [[arm]]       name, recipe, settings, seeds, what it ablates, what its vision encoder learns before
 
     extends       another plan, whose tables this one replaces and whose arms it keeps
 
@@ -52,6 +52,17 @@ class Budget(_Section):
         if not (self.minutes or self.epochs or self.flops):
             raise ValueError("give minutes, epochs or flops, so that every arm may use the same")
         return self
+
+    def part(self, share: float) -> Self:
+        """A share of it; whole epochs, at least one.
+
+        >>> Budget(minutes=20, epochs=3).part(0.5)
+        Budget(minutes=10.0, epochs=2, flops=0.0)
+        """
+        epochs = max(1, round(self.epochs * share)) if self.epochs else 0
+        return self.model_copy(
+            update={"minutes": self.minutes * share, "epochs": epochs, "flops": self.flops * share}
+        )
 
     def sentence(self) -> str:
         """For a person.
@@ -123,6 +134,14 @@ class TestSet(_Section):
     labels: tuple[str, ...] = Field((), description="A study needs one of these; empty = any.")
 
 
+class Pretraining(_Section):
+    """A training that makes an arm's vision encoder first, out of the same budget."""
+
+    recipe: str = Field(description="One that trains its whole vision encoder, such as `mrm`.")
+    settings: tuple[str, ...] = Field((), description="Such as `train.lr=1e-4`, after the plan's.")
+    share: float = Field(0.5, gt=0, lt=1, description="Of the budget; the arm's own training has the rest.")
+
+
 class Arm(_Section):
     """One contestant."""
 
@@ -133,6 +152,7 @@ class Arm(_Section):
     tasks: tuple[str, ...] = Field((), description="Empty = the plan's.")
     tests: tuple[str, ...] = Field((), description="Names of test sets; empty = all of them.")
     ablates: str = Field("", description="The arm that this one is, with something taken away.")
+    pretrain: Pretraining | None = Field(None, description="What makes its vision encoder.")
 
 
 class BoardPlan(_Section):
@@ -288,16 +308,20 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def _with_every_recipe(table: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Files beside the plan by their whole path, and an arm per recipe that no arm uses, if asked for."""
+    """Files beside the plan by their whole path, and an arm per recipe that no arm uses, if asked for.
+
+    An arm whose vision encoder is trained first uses the recipe that trains it; the other is not yet shown.
+    """
     arms = [_beside(arm, folder) for arm in table.get("arm", []) if isinstance(arm, dict)]
     if table.get("every_recipe"):
-        used = {arm.get("recipe") for arm in arms} | set(table.get("leave_out", []))
+        used = {arm.get("pretrain", arm).get("recipe") for arm in arms} | set(table.get("leave_out", []))
         arms += [{"name": n, "recipe": n} for n in recipe_names() if n not in used and not needs_hub(n)]
     return table | {"arm": arms}
 
 
 def _beside(arm: dict[str, Any], folder: Path) -> dict[str, Any]:
-    path = folder / str(arm.get("recipe", ""))
+    path, first = folder / str(arm.get("recipe", "")), arm.get("pretrain")
+    arm = arm | {"pretrain": _beside(first, folder)} if isinstance(first, dict) else arm
     return arm | {"recipe": str(path.absolute())} if path.is_file() else arm
 
 

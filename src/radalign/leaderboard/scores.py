@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +105,14 @@ class Judged:
         result: Its numbers.
         drawn: The same on every resample.
         run: Its `run.json`.
+        pretrained: `run.json` of the training that made its vision encoder, empty without one.
     """
 
     cell: Cell
     result: Result
     drawn: Drawn
     run: Mapping[str, Any]
+    pretrained: Mapping[str, Any] = field(default_factory=dict)
 
 
 Scores = dict[str, dict[Key, Score]]
@@ -118,10 +120,11 @@ Scores = dict[str, dict[Key, Score]]
 
 def read_cell(cell: Cell) -> Judged:
     """Read a cell that has a result."""
-    from radalign.train.folder import read_run
+    from radalign.train.folder import held_run, read_run
 
     result = Result.read(cell.folder / "result.json")
-    return Judged(cell, result, Drawn.read(cell.folder), read_run(cell.run))
+    first = read_run(cell.pretrained) if held_run(cell.pretrained) else {}
+    return Judged(cell, result, Drawn.read(cell.folder), read_run(cell.run), first)
 
 
 def scores_of(cells: Sequence[Judged]) -> Scores:

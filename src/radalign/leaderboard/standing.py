@@ -6,7 +6,7 @@ cells ── on this manifest? ── trained with these settings? ── judged
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from radalign.leaderboard.cells import Cell, changed_settings, done_cells, is_judged_as_asked
@@ -52,7 +52,9 @@ def standing(cells: Sequence[Cell]) -> tuple[list[Cell], dict[str, str]]:
 
 def _why_not(cell: Cell) -> str:
     try:
+        first = cell.job.first()
         changed = changed_settings(cell.run, cell.job)
+        changed |= changed_settings(cell.pretrained, first) if first else {}
     except ValueError as error:  # the sentence of a recipe that is no longer there, or is wrong
         return str(error)
     if changed:
@@ -65,7 +67,7 @@ def _why_not(cell: Cell) -> str:
 
 def budget_sentence(planned: Budget, judged: Sequence[Judged]) -> str:
     """The budget that the cells were trained under: a plan may have changed its limits since."""
-    minutes = sorted({float(_train(j).get("max_minutes") or 0.0) for j in judged})
+    minutes = sorted({round(sum(map(_minutes, (j.run, j.pretrained))), 6) for j in judged})
     flops = sorted({_flops(j) for j in judged})
     used = [planned.model_copy(update={"minutes": m, "flops": f}) for m in minutes for f in flops]
     if used == [planned]:
@@ -85,18 +87,18 @@ def _between(values: Sequence[float], unit: str) -> str:
     return " to ".join(dict.fromkeys((known[0], known[-1]))) + unit + open_end
 
 
-def _train(judged: Judged) -> dict[str, Any]:
-    found: dict[str, Any] = judged.run.get("details", {}).get("recipe", {}).get("train", {})
-    return found
+def _minutes(run: Mapping[str, Any]) -> float:
+    """The limit of a training, 0 = none."""
+    return float(run.get("details", {}).get("recipe", {}).get("train", {}).get("max_minutes") or 0.0)
 
 
 def _flops(judged: Judged) -> float:
     """Of the training; cells of older versions have it in their job alone."""
     kept = judged.result.made_by.get("flops", {}).get("budget")
     path = judged.cell.folder / "cell.json"
-    if kept is None and path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8")).get("flops")
-    return float(kept or 0.0)
+    job = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    own = job.get("flops") if kept is None else kept
+    return float(own or 0.0) + float(job.get("pretrain", {}).get("flops", 0.0))
 
 
 def by_reason(reasons: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

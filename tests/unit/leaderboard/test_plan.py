@@ -19,13 +19,17 @@ def test_packaged_plans_name_settings_that_exist(name):
     found = load_plan(name)
     for arm in found.arm:
         load_recipe(arm.recipe, (*found.settings, *arm.settings))
+        if arm.pretrain:
+            load_recipe(arm.pretrain.recipe, (*found.settings, *arm.pretrain.settings))
     assert found.title
 
 
 def test_every_recipe_that_needs_no_hub_is_on_the_two_boards():
     offline = {name for name in recipe_names() if not needs_hub(name)}
     for name in ("openi", "simulated"):
-        assert offline <= {arm.recipe for arm in load_plan(name).arm}
+        arms = load_plan(name).arm
+        assert offline <= {arm.recipe for arm in arms} | {arm.pretrain.recipe for arm in arms if arm.pretrain}
+        assert "linear-heads" in {arm.recipe for arm in arms if not arm.pretrain}
 
 
 def test_an_ablation_changes_its_arm_and_names_it():
