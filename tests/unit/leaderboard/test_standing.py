@@ -111,7 +111,7 @@ def test_limits_that_differ_are_a_range(copy):
     def trained(minutes):
         run = {"details": {"recipe": {"train": {"max_minutes": minutes}}}}
         result = SimpleNamespace(made_by={})
-        return SimpleNamespace(run=run, result=result, cell=SimpleNamespace(folder=copy.out))
+        return SimpleNamespace(run=run, result=result, cell=SimpleNamespace(folder=copy.out), pretrained={})
 
     assert (
         budget_sentence(Budget(minutes=20), [trained(20.0)]) == "at most 20 minutes of training for every arm"
