@@ -43,6 +43,7 @@ from radalign.systems.contradictions import (
     need_downstream_adapters,
     need_mask,
     need_targets,
+    need_warm_start,
 )
 from radalign.systems.masked_record import MaskedRecordSettings, shrink
 from radalign.systems.recipe import Recipe
@@ -132,6 +133,7 @@ class ClinVLA(System):
         s, slots = self.settings, self.recipe.data.slots
         need_downstream_adapters(s)
         need_mask(s)
+        need_warm_start(s)
         for encoder in (self.vision, self.text):
             encoder.embedding_adapter = (
                 InvertibleAdapter(encoder.width, s.adapter_init) if s.invertible else None

@@ -149,6 +149,36 @@ def need_mask(settings: Any) -> None:
         )
 
 
+def need_warm_start(settings: Any) -> None:
+    """Refuse what is said of the warm start's maps where there are none.
+
+    Raises:
+        RecipeError: If heads are to stay as drawn at random, or maps to train that are not there.
+    """
+    if settings.warm_start != "none":
+        return
+    if not settings.train_heads:
+        raise RecipeError(
+            "model.train_heads=false leaves the global heads as they were drawn, for there is no warm start; "
+            "set model.warm_start=cca, or model.train_heads=true."
+        )
+    if settings.train_maps:
+        raise RecipeError("model.train_maps trains the warm start's maps; set model.warm_start=cca.")
+
+
+def need_own_heads(warm_start: str) -> None:
+    """Refuse a warm start of heads for encoders that share a space, which have none.
+
+    Raises:
+        RecipeError: If the recipe asks for one.
+    """
+    if warm_start != "none":
+        raise RecipeError(
+            f"model.warm_start={warm_start} starts heads, but these encoders share a space and have none; "
+            "set model.warm_start=none."
+        )
+
+
 def need_downstream_adapters(settings: Any) -> None:
     """Refuse ClinVLA's second stage without the task adapters that it trains (R17).
 

@@ -31,7 +31,7 @@ from radalign.objectives.gather import gather, gather_uneven, mean_of_all
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings
 from radalign.systems.classifier import Classifier, cosine_logits, targets_of
-from radalign.systems.contradictions import Template, interacts, need_queries
+from radalign.systems.contradictions import Template, interacts, need_own_heads, need_queries
 from radalign.systems.frozen_space import LabelMaps, has_joint_space, joint_width, text_pool_of
 from radalign.systems.prototypes import learn_prototypes
 from radalign.systems.recipe import Recipe, RecipeError
@@ -115,7 +115,9 @@ class NEARLCLIP(Classifier):
         self.image_head: ProjectionHead | None = None
         self.text_head: ProjectionHead | None = None
         self.maps_head: WarmMaps | LabelMaps | None = None
-        if not has_joint_space(self):
+        if has_joint_space(self):
+            need_own_heads(s.warm_start)
+        else:
             self._add_heads(len(recipe.data.slots))
         self.useformer.queries.requires_grad_(interacts(s, self.image_head is not None))
         self.allow_transductive = s.allow_transductive

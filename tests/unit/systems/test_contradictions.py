@@ -27,6 +27,9 @@ NONE = ["objectives.global_contrastive=0", "objectives.local_contrastive=0"]
         ("clinvla", [*TINY, "model.stage=downstream", "model.task=false"], r"set model\.task=true"),
         ("clinvla", [*TINY, "model.stage=downstream", "model.adapter_hidden=0"], "adapter_hidden above 0"),
         ("clinvla", [*TINY, "model.stage=downstream", "model.train_backbones=true"], "train_backbones=false"),
+        ("clinvla", [*TINY, "model.train_heads=false"], "there is no warm start"),
+        ("clinvla", [*TINY, "model.train_maps=true"], r"set model\.warm_start=cca"),
+        ("nearl-clip", [*CLIP, "model.warm_start=cca"], r"share a space .* set model\.warm_start=none"),
         ("clinvla", [*TINY, "objectives.global_contrastive=-1"], "greater than or equal to 0"),
         ("clinvla", [*TINY, "objectives.global_contrastive=nan"], "finite number"),
         (
