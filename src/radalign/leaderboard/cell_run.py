@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from radalign.files import WriteRefused
 from radalign.leaderboard.cells import PRETRAINED, Job, needs_pretraining, needs_training, write_failure
 from radalign.leaderboard.plan import Judging, LeaderboardError, TestSet
 
@@ -107,7 +108,11 @@ def main(words: list[str]) -> int:
     except KeyboardInterrupt:
         return STOPPED
     except Exception as error:  # whatever it is, it is this cell's alone and stands on the page
-        write_failure(folder, str(error) or type(error).__name__, traceback.format_exc())
+        trace = traceback.format_exc()
+        try:
+            write_failure(folder, str(error) or type(error).__name__, trace)
+        except WriteRefused:  # a full disk is the reason itself: then it is only said
+            print(error, file=sys.stderr)
         return FAILED
 
 

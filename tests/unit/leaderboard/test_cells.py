@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from radalign.files import WriteRefused
+from radalign.leaderboard import cell_run
 from radalign.leaderboard.cells import Job, needs_training
 from radalign.leaderboard.plan import LeaderboardError
 from radalign.systems.recipe import load_recipe
@@ -40,3 +42,16 @@ def test_classes_that_the_plan_names_otherwise_are(run):
 def test_so_is_another_seed(run):
     with pytest.raises(LeaderboardError, match=r"train\.seed"):
         needs_training(run, job(settings=("train.seed=1",)))
+
+
+def test_a_full_disk_is_one_sentence_and_no_second_error(tmp_path, monkeypatch, capsys):
+    sentence = "Could not write log.jsonl: the disk is full. Free some space and run the same command again."
+
+    def full(*args):
+        raise WriteRefused(sentence)
+
+    monkeypatch.setattr(cell_run, "run_cell", full)
+    monkeypatch.setattr(cell_run, "write_failure", full)
+    monkeypatch.setattr(cell_run, "end_with", lambda parent: None)
+    assert cell_run.main([str(tmp_path)]) == cell_run.FAILED
+    assert capsys.readouterr().err == sentence + "\n"
