@@ -92,8 +92,8 @@ def read_labelled(half: str | Path, lexicon: Lexicon | None = None) -> tuple[Lab
     else:
         raise ValueError(f"There is no labelled set {str(half)!r}; use {', '.join(HALVES)} or a file's path.")
     lines = (line for line in text.splitlines() if line and not line.startswith("#"))
-    names = (lexicon or default_lexicon()).names
-    return tuple(_labelled(line, names) for line in lines)
+    lexicon = lexicon or default_lexicon()
+    return tuple(_labelled(line, lexicon) for line in lines)
 
 
 def agreement(labelled: Iterable[Labelled], lexicon: Lexicon | None = None) -> Agreement:
@@ -141,25 +141,26 @@ def _sorted(assertions: Iterable[Assertion]) -> tuple[Assertion, ...]:
     return tuple(sorted(assertions, key=lambda a: a.finding))
 
 
-def _labelled(line: str, names: tuple[str, ...]) -> Labelled:
+def _labelled(line: str, lexicon: Lexicon) -> Labelled:
     sentence, _, labels = line.partition("\t")
+    parts = filter(None, map(str.strip, labels.split(";")))
     try:
-        return Labelled(
-            sentence, frozenset(_assertion(part.strip(), names) for part in labels.split(";") if part.strip())
-        )
+        return Labelled(sentence, frozenset(a for part in parts for a in _assertions(part, lexicon)))
     except KeyError as error:
         raise ValueError(
             f"Cannot read the labels of {line!r}; write +, - or ? before each finding."
         ) from error
 
 
-def _assertion(text: str, names: tuple[str, ...]) -> Assertion:
+def _assertions(text: str, lexicon: Lexicon) -> tuple[Assertion, ...]:
+    """One, or one for each finding that the named one stands for ("Hydropneumothorax")."""
     sign, label = _SIGNS[text[0]], text[1:].strip()
     name, _, last = label.rpartition(" ")
     if last not in CHANGES:
         name, last = label, ""
-    if name not in names:
-        near = get_close_matches(name, names, 1)
+    stands_for = lexicon.implies.get(name) or ((name,) if name in lexicon.names else ())
+    if not stands_for:
+        near = get_close_matches(name, lexicon.names, 1)
         hint = f"did you mean {near[0]!r}?" if near else "see findings.toml and devices.toml for the names."
         raise ValueError(f"{name!r} is no finding; {hint}")
-    return Assertion(name, sign, last)
+    return tuple(Assertion(each, sign, last) for each in stands_for)

@@ -43,3 +43,11 @@ def test_a_label_without_a_sign_is_refused(tmp_path: Path) -> None:
     file.write_text("Edema.\tEdema\n")
     with pytest.raises(ValueError, match="write \\+, - or \\? before each finding"):
         read_labelled(file)
+
+
+def test_a_name_that_stands_for_two_findings_is_both(tmp_path: Path) -> None:
+    file = tmp_path / "mine.tsv"
+    file.write_text("Right hydropneumothorax.\t+Hydropneumothorax\n")
+    (item,) = read_labelled(file)
+    assert {a.finding for a in item.assertions} == {"Pneumothorax", "Pleural Effusion"}
+    assert agreement([item]).statuses["present"].f1 == 1.0
