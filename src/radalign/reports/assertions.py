@@ -145,14 +145,14 @@ def _found(
             found += [_assertion(each, status, change) for each in implies.get(name, (name,))]
         else:
             found.append(_assertion(finding, status, change))
-    if len(found) < 2 and not any(a.finding == "Disease" for a in found):
-        return tuple(found)
-    if any(
+    said = {a.finding for a in found}
+    if "No Finding" in said and any(
         a.status == "present" and a.finding != "Disease" and _is_pathology(a.finding, lexicon) for a in found
     ):
         found = [a for a in found if a.finding != "No Finding"]  # "apart from a hernia, a normal study"
-    merged = _merge(found)
-    return tuple(merged.values())
+    if len(said) == len(found) and "Disease" not in said:
+        return tuple(found)
+    return tuple(_merge(found).values())
 
 
 def _merge(assertions: Iterable[Assertion]) -> dict[str, Assertion]:

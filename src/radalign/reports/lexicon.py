@@ -96,7 +96,8 @@ class Lexicon:
     """All phrases as one tree over singular words.
 
     Args:
-        tree: word -> subtree; the key "" of a subtree is the event of the phrase that ends there.
+        tree: word -> subtree, or the event of the phrase that ends there when none goes on; the key "" of a
+            subtree is the event of the phrase that ends before its words.
         rules: structure -> attribute -> finding -> status.
         parents: finding -> what it also counts as.
         implies: finding -> the findings that stand for it.
@@ -122,16 +123,25 @@ def words_of(text: str) -> list[str]:
     >>> words_of("Rt. effusion isn't seen")
     ['rt', 'effusion', 'is', 'not', 'seen']
     """
+    if "." not in text[:-1] and "?" not in text and "#" not in text and "[" not in text:
+        words: list[str] = []
+        for token in text.split():
+            words += _TOKENS[token]
+        return words
     text = _signs_as_words(text)
     has_stop = "." in text[:-1]
     if has_stop:
         text = _INNER_STOP.sub(_without_stop, text)
-    if "'" in text or "’" in text:
-        text = _written_out(text)
     if "[" in text:
         text = _OWN_MARKS.sub(" ", text)
     if has_stop:
         text = _DECIMAL_STOP.sub(" ", text)
+    return _plain_words(text)
+
+
+def _plain_words(text: str) -> list[str]:
+    if "'" in text or "’" in text:
+        text = _written_out(text)
     data = text.lower().encode("utf-8", "surrogatepass").translate(_LETTERS_AND_MARKS)
     plain = data.decode("ascii")
     for mark in set(data.translate(None, _LETTERS_AND_SPACE).decode("ascii")):
@@ -175,6 +185,23 @@ class _Singulars(dict[str, str]):
 _SINGULAR = _Singulars(_IRREGULAR)
 
 
+class _Tokens(dict[str, tuple[str, ...]]):
+    """What stands between white space -> its words, remembered like `_Singulars`.
+
+    Stops within a sentence, "?", "#" and brackets are read with their neighbours, so none is in here.
+    """
+
+    def __missing__(self, token: str) -> tuple[str, ...]:
+        words = tuple(_plain_words(token))
+        if len(self) > 50_000:
+            self.clear()
+        self[token] = words
+        return words
+
+
+_TOKENS = _Tokens()
+
+
 def match(words: list[str], tree: Mapping[str, Any]) -> list[Event]:
     """The events of a sentence; the longest phrase wins, words of no phrase vanish.
 
@@ -188,12 +215,18 @@ def match(words: list[str], tree: Mapping[str, Any]) -> list[Event]:
         position += 1
         if node is None:
             continue
+        if type(node) is tuple:
+            events.append(node)
+            continue
         found, end, step = node.get(""), position, position
         while step < count:
             node = node.get(words[step])
             if node is None:
                 break
             step += 1
+            if type(node) is tuple:
+                found, end = node, step
+                break
             if "" in node:
                 found, end = node[""], step
         if found is not None:
@@ -231,7 +264,7 @@ def read_lexicon(texts: Iterable[str]) -> Lexicon:
         for way in _ways(phrase):
             _plant(tree, way, event)
     return Lexicon(
-        tree=tree,
+        tree=_compact(tree),
         rules={key: {k: v for k, v in entry.items() if k != "phrases"} for key, entry in anatomy.items()},
         parents={name: entry["parent"] for name, entry in findings.items() if "parent" in entry},
         implies={name: tuple(entry["implies"]) for name, entry in findings.items() if "implies" in entry},
@@ -265,6 +298,16 @@ def _ways(phrase: str) -> Iterable[str]:
         return (phrase,)
     choices = [word.split("|") for word in phrase.split()]
     return (" ".join(word for word in chosen if word != "_") for chosen in product(*choices))
+
+
+def _compact(tree: dict[str, Any]) -> dict[str, Any]:
+    """A subtree of nothing but an event as that event: most phrases are the start of no other."""
+    small: dict[str, Any] = {}
+    for word, node in tree.items():
+        if isinstance(node, dict):
+            node = node[""] if node.keys() == {""} else _compact(node)
+        small[word] = node
+    return small
 
 
 def _plant(tree: dict[str, Any], phrase: str, event: Event) -> None:

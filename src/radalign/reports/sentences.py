@@ -104,11 +104,13 @@ def _pieces(text: str) -> list[str]:
     pieces: list[str] = []
     start = begun = 0
     for mark in _END.finditer(text):
-        end = mark.end()
-        if text[mark.start()] == "?" and _ANSWER.match(text, end):
+        stop, end = mark.span()
+        if text[stop] == "?" and _ANSWER.match(text, end):
             begun = end  # "Pneumothorax? None."
             continue
-        if end == len(text) or _ends_sentence(text[begun:end].rstrip(" "), text[end]):
+        # Most sentences end with a word that is too long for an abbreviation.
+        is_long = stop >= _LONGEST and text[stop - _LONGEST : stop].isalpha() and text.startswith(". ", stop)
+        if is_long or end == len(text) or _ends_sentence(text[begun:end].rstrip(" "), text[end]):
             pieces.append(text[start:end].rstrip(" "))
             start = end
         begun = end
