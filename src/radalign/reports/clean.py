@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from radalign.reports.hedges import mark_hedges, remove_hedges
 from radalign.reports.measures import normalise_measurements
 from radalign.reports.sections import flow
-from radalign.reports.terms import Terms, expand
+from radalign.reports.terms import Terms, default_terms, expand
 from radalign.study import Report
 
 HOLES = ("drop", "mark", "keep")
@@ -105,7 +105,15 @@ def clean_text(text: str, options: CleanOptions | None = None, terms: Terms | No
     >>> clean_text("May represent edema.", CleanOptions(hedges="mark"))
     '[unsure] May represent edema.'
     """
-    options = options or CleanOptions()
+    options, terms = options or CleanOptions(), terms or default_terms()
+    tokens = text.split()
+    if options.hedges == "keep" and all(map(terms.nothing_to_clean.__getitem__, tokens)):
+        text = " ".join(tokens)
+        return text.lower() if options.lower else text
+    return _clean_by_steps(text, options, terms)
+
+
+def _clean_by_steps(text: str, options: CleanOptions, terms: Terms) -> str:
     if options.holes != "keep" and _may_have_holes(text):
         text = _HOLE.sub(HOLE_MARK, text) if options.holes == "mark" else _without_holes(text)
     if options.marks:

@@ -17,6 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from radalign.reports.plain_tokens import PlainTokens
 from radalign.reports.senses import WORD, Place, Sense, Senses
 from radalign.reports.sentences import is_shorthand, stop_closes
 
@@ -63,6 +64,16 @@ class Terms:
             elif len(key) >= _LOWER_FROM and key.upper() not in self.english:
                 ways.setdefault(key.lower(), key)
         return ways | {key: key for key in keys}
+
+    def known_in(self, text: str) -> bool:
+        """Whether an abbreviation may stand in a text."""
+        words = WORD.findall(text)
+        return not self.written.keys().isdisjoint(words) or any(_known(word, self.written) for word in words)
+
+    @cached_property
+    def nothing_to_clean(self) -> PlainTokens:
+        """What stands between white space -> whether cleaning leaves it as it is, remembered."""
+        return PlainTokens(self.known_in)
 
     def with_plain(self, more: Mapping[str, str]) -> Terms:
         """These terms and others that are matched as written; what is here already keeps its meaning."""
