@@ -101,7 +101,18 @@ class Run:
         if self.settings.validate_at_start or not self._stepper.names:
             self._validate()
         if self._stepper.names:
+            self._say_what_is_left()
             self._save_point()
+
+    def _say_what_is_left(self) -> None:
+        """Tell when most of the allowed time is gone before the first step: few steps would surprise."""
+        limit_s, used_s = self.settings.max_minutes * 60, self._elapsed_s()
+        if limit_s and used_s > limit_s / 2:
+            self._say(
+                f"What comes before the first step took {used_s / 60:.2g} of the {self.settings.max_minutes:g} "
+                "minutes of train.max_minutes; give more for more steps (frozen features are kept for the next "
+                "run)."
+            )
 
     def _warm_start(self) -> dict[str, float]:
         with self.processes.autocast():

@@ -182,6 +182,9 @@ def test_time_ends_a_run_which_may_go_on_later(run, monkeypatch):
     assert result.steps == 1
     assert checks(result.folder)[-1]["step"] == 1
     assert (result.folder / "best" / "adapters.safetensors").is_file()
+    said = [row["text"] for row in read_log(result.folder / "log.jsonl") if row["kind"] == "message"]
+    assert any("before the first step took" in text and "give more for more steps" in text for text in said)
+    assert "(1 step," in result.sentence()
     more = run(resume=True, train={"epochs": 5, "max_minutes": 0})
     assert more.stopped_by == "epochs"
     assert [step for step, _ in steps(more.folder)] == list(range(1, 21))
