@@ -69,7 +69,8 @@ class RunResult:
         best = (
             "" if self.best is None else f"; best {self.select} {self.best:.4f} after epoch {self.best_epoch}"
         )
-        length = f"{self.epochs:.2f} epochs ({self.steps} step{'s' * (self.steps != 1)}, {self.wall_s / 60:.1f} min)"
+        steps = f"{self.steps} step" + "s" * (self.steps != 1)
+        length = f"{self.epochs:.2f} epochs ({steps}, {self.wall_s / 60:.1f} min)"
         why = SENTENCES[self.stopped_by]
         return f"Stopped after {length} because {why}{best}. The system is in {self.folder}."
 

@@ -109,9 +109,9 @@ class Run:
         limit_s, used_s = self.settings.max_minutes * 60, self._elapsed_s()
         if limit_s and used_s > limit_s / 2:
             self._say(
-                f"What comes before the first step took {used_s / 60:.2g} of the {self.settings.max_minutes:g} "
-                "minutes of train.max_minutes; give more for more steps (frozen features are kept for the next "
-                "run)."
+                f"What comes before the first step took {used_s / 60:.2g} of the "
+                f"{self.settings.max_minutes:g} minutes of train.max_minutes; give more for more steps "
+                "(frozen features are kept for the next run)."
             )
 
     def _warm_start(self) -> dict[str, float]:
