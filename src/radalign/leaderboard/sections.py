@@ -216,7 +216,7 @@ def how_made(plan: BoardPlan, cells: Sequence[Judged], label: str) -> Section:
     rows = [
         [
             Cell(j.cell.label),
-            Cell(str(j.run.get("details", {}).get("recipe", {}).get("name", j.cell.arm.recipe))),
+            Cell(_recipes(j)),
             Cell(j.cell.folder.name),
             Cell(_identity(m)),
             Cell(encoding_share(j)),
@@ -227,6 +227,16 @@ def how_made(plan: BoardPlan, cells: Sequence[Judged], label: str) -> Section:
     header = ["cell", "recipe", "folder", "identity", "encoding", "date"]
     facts = [*versions, *packages, f"Reference: {plan.against}.", label, *notes]
     return Section("How it was made", [Listing(facts), Grid(header, rows)])
+
+
+def _recipes(judged: Judged) -> str:
+    """The recipe of the run, behind that of the run which made its vision encoder."""
+    own = str(_recipe_of(judged.run) or judged.cell.arm.recipe)
+    return f"{_recipe_of(judged.pretrained)}, then {own}" if judged.pretrained else own
+
+
+def _recipe_of(run: Mapping[str, Any]) -> Any:
+    return run.get("details", {}).get("recipe", {}).get("name")
 
 
 def _identity(made: Mapping[str, Any]) -> str:

@@ -71,6 +71,7 @@ def test_the_page_counts_both_trainings(board):
     row = next(line for line in markdown.splitlines() if line.startswith("| rebuilt, then heads | 0 |"))
     assert f" {sum(steps)} " in row
     assert "are of both trainings" in markdown
+    assert "| mrm, then linear-heads |" in markdown
     assert "at most 4 epochs of training for every arm" in markdown
 
 
