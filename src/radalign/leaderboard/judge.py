@@ -8,6 +8,7 @@ A task that cannot be done on these data (no labels, no prior) is a note in the 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -145,11 +146,13 @@ def _judged(
     can_pair = aligns(system) and evaluable(studies, remembering)
     held = embed(remembering, studies, progress) if can_pair else None
     times = dict(watch.times_s) | {"images": remembering.images_s, "texts": remembering.texts_s}
+    begin = time.perf_counter()
+    speed = {"latency": latency(remembering, studies), "flops": study_flops(remembering, studies)}
+    times["speed"] = time.perf_counter() - begin
     result = _joined(parts, notes, judging, tests, name)
     made = provenance(
         {name: system}, studies.sha256(), {"bootstrap": judging.seed}, times, str(system.device)
     )
-    speed = {"latency": latency(remembering, studies), "flops": study_flops(remembering, studies)}
     result = replace(result, made_by=made | speed)
     samples = {key: draw for part in parts for key, draw in part.samples().items()}
     patients = {key: hash_ for part in parts for key, hash_ in part.hashes().items()}

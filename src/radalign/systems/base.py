@@ -167,10 +167,13 @@ class System(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Set the training mode; frozen parts of backbones stay in evaluation mode, their dropout off."""
         super().train(mode)
+        if not mode:
+            return self
+        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        around = {name[:end] for name in trained for end, sign in enumerate(name) if sign == "."}
         for name, module in self.named_modules():
-            own = [p for p in module.parameters() if p.requires_grad]
-            if name.startswith(("vision", "text")) and not own:
-                module.eval()
+            if name.startswith(("vision", "text")) and name not in around:
+                module.training = False
         return self
 
     def tokenize(self, texts: Sequence[str]) -> TextBatch:

@@ -58,5 +58,6 @@ def test_every_objective_and_the_projection_have_an_arm_without_them() -> None:
 
 @pytest.mark.parametrize("plan", PLANS)
 def test_no_two_arms_are_the_same_run(plan: str) -> None:
-    runs = sorted((arm.recipe, tuple(sorted(arm.settings))) for arm in load_plan(plan).arm)
+    arms = load_plan(plan).arm
+    runs = sorted((arm.recipe, tuple(sorted(arm.settings)), str(arm.pretrain)) for arm in arms)
     assert all(one != other for one, other in pairwise(runs))
