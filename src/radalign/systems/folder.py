@@ -23,6 +23,7 @@ from radalign.files import open_as_umask_says
 from radalign.systems.recipe import Recipe, recipe_from_table
 from radalign.systems.recipe_versions import old_scale, upgraded
 from radalign.weights.sums import DamagedFileError, load_summed, save_summed
+from radalign.weights.undrawn import loading
 
 if TYPE_CHECKING:
     from radalign.systems.base import System
@@ -101,7 +102,8 @@ def read_system(name: str | Path) -> System:
 
     folder = located(name)
     recipe = saved_recipe(folder)
-    system = build(recipe)
+    with loading():
+        system = build(recipe)
     check_backbones(system, folder)
     _load_own(system, folder)
     return system.eval()

@@ -32,6 +32,7 @@ from radalign.weights.names import Account, CheckpointError, NameMap, Published
 from radalign.weights.random import random_text, random_vision
 from radalign.weights.tokenizer import HashTokenizer, Tokenizer, read_tokenizer
 from radalign.weights.trained import system_folder, trained_encoder
+from radalign.weights.undrawn import to_be_filled
 from radalign.weights.write import LOOKS
 
 Spec = str | Mapping[str, Any]
@@ -46,6 +47,11 @@ def load_vision(spec: Spec) -> VisionEncoder:
     Raises:
         CheckpointError: The weights are absent, of another architecture, or do not cover the encoder.
     """
+    with to_be_filled(spec):
+        return _vision(spec)
+
+
+def _vision(spec: Spec) -> VisionEncoder:
     if isinstance(spec, Mapping):
         return _vision_from_table(spec)
     if spec == "dinov2-s-derived":
@@ -130,6 +136,11 @@ def load_text(spec: Spec) -> tuple[TextEncoder, Tokenizer]:
     Raises:
         CheckpointError: The weights are absent, of another architecture, or do not cover the encoder.
     """
+    with to_be_filled(spec):
+        return _text(spec)
+
+
+def _text(spec: Spec) -> tuple[TextEncoder, Tokenizer]:
     if isinstance(spec, Mapping):
         encoder = random_text(_only(spec, "random"))
         return encoder, HashTokenizer(encoder.config.vocabulary, encoder.max_tokens)
