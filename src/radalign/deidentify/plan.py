@@ -46,13 +46,7 @@ class Plan:
     band: float = 0.5
 
     def __post_init__(self) -> None:
-        source, out, ledger = self.source.resolve(), self.out.resolve(), self.ledger.resolve()
-        if not source.exists():
-            raise DeidentifyError(f"There is nothing at {self.source}; give a folder or a file.")
-        if out == source or out.is_relative_to(source) or source.is_relative_to(out):
-            raise DeidentifyError(f"{self.out} and {self.source} overlap; give an output folder of its own.")
-        if ledger.is_relative_to(out):
-            raise DeidentifyError(f"The ledger {self.ledger} names patients; keep it outside {self.out}.")
+        _need_apart(self.source, self.out, self.ledger)
 
     @property
     def fingerprint(self) -> str:
@@ -60,6 +54,16 @@ class Plan:
         settings = f"{sorted(self.profile.options)} {self.mask_pixels} {self.band} {self.reader is not None}"
         how = f"rules {RULES} {settings}"
         return self.key.pseudonym("ledger", hashlib.sha256(how.encode()).hexdigest())
+
+
+def _need_apart(source: Path, out: Path, ledger: Path) -> None:
+    real, clean = source.resolve(), out.resolve()
+    if not real.exists():
+        raise DeidentifyError(f"There is nothing at {source}; give a folder or a file.")
+    if clean == real or clean.is_relative_to(real) or real.is_relative_to(clean):
+        raise DeidentifyError(f"{out} and {source} overlap; give an output folder of its own.")
+    if ledger.resolve().is_relative_to(clean):
+        raise DeidentifyError(f"The ledger {ledger} names patients; keep it outside {out}.")
 
 
 def make_plan(
@@ -99,9 +103,11 @@ def make_plan(
         raise DeidentifyError(f"The key {key_file} would travel with the files; keep it outside {out}.")
     options = frozenset({*retain, _DATES[dates]} - {""})
     profile = Profile(options)
-    key = new_key(key_file) if make_key else read_key(key_file)
     record = ledger or key_file.with_name(key_file.name + ".ledger.jsonl")
-    return Plan(source, out, key, record, profile, mask_pixels, _reader(ocr) if mask_pixels else None, band)
+    reader = _reader(ocr) if mask_pixels else None
+    _need_apart(source, out, record)  # before a key is made, which a second try would find in its way
+    key = new_key(key_file) if make_key else read_key(key_file)
+    return Plan(source, out, key, record, profile, mask_pixels, reader, band)
 
 
 def _reader(ocr: str) -> Reader | None:

@@ -12,6 +12,7 @@ from radalign.deidentify.dates import shift
 from radalign.deidentify.errors import DeidentifyError
 from radalign.deidentify.keys import Key, new_key, others_can_read, read_key
 from radalign.deidentify.ledger import Ledger
+from radalign.deidentify.plan import make_plan
 
 
 def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
@@ -140,3 +141,22 @@ def test_a_ledger_of_another_key_is_refused(tmp_path: Path) -> None:
         Ledger(tmp_path / "x", tmp_path, "f")
     with pytest.raises(DeidentifyError, match="inside `with`"):
         Ledger(tmp_path / "ledger", tmp_path, "f").patient("P", "A", 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "ledger", "sentence"),
+    [
+        ("nowhere", "clean", None, "There is nothing at"),
+        ("files", "files/clean", None, "overlap"),
+        ("files", "clean", "clean/ledger.jsonl", "names patients"),
+    ],
+)
+def test_a_mistake_makes_no_key_that_a_second_try_would_find_in_its_way(
+    tmp_path: Path, source: str, out: str, ledger: str | None, sentence: str
+) -> None:
+    (tmp_path / "files").mkdir()
+    record = tmp_path / ledger if ledger else None
+    with pytest.raises(DeidentifyError, match=sentence):
+        make_plan(tmp_path / source, tmp_path / out, tmp_path / "key", True, record, ocr="off")
+    assert not (tmp_path / "key").exists()
+    assert make_plan(tmp_path / "files", tmp_path / "clean", tmp_path / "key", True, ocr="off").key
