@@ -23,7 +23,7 @@ from radalign.reports.headings import (
     may_follow_capitals,
 )
 from radalign.reports.headings_without_colon import headings_without_colon
-from radalign.reports.sentences import split_sentences
+from radalign.reports.sentences import one_spaced, split_sentences
 from radalign.study import Report
 
 _TITLE = re.compile(r"[ \t]*([A-Z0-9][A-Z0-9 ,./()&_:-]{2,100}?):(?=\s|$)")
@@ -127,7 +127,7 @@ def flow(text: str) -> str:
     text = text.strip()
     if " ." in text or _has_list(text):
         return " ".join(s if s[-1] in ".!?:;" else s + "." for s in split_sentences(text))
-    return " ".join(text.split())
+    return one_spaced(text)
 
 
 def _has_list(text: str) -> bool:

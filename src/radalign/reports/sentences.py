@@ -62,13 +62,24 @@ def split_sentences(text: str) -> list[str]:
     blocks = _BLOCK.split(text) if "\n" in text else (text,)
     found: list[str] = []
     for block in blocks:
-        for piece in _pieces(" ".join(block.split())):
+        for piece in _pieces(one_spaced(block)):
             numbered = ("." in piece[:-1] or ")" in piece) and _numbers(piece)
             for sentence in _split_numbers(piece, numbered) if numbered else (piece,):
                 tidy = _tidy(sentence)
                 if tidy:
                     found.append(tidy)
     return found
+
+
+def one_spaced(text: str) -> str:
+    r"""All white space as single spaces, none at the ends; most text that was read before is so already.
+
+    >>> one_spaced(" clear\n lungs ")
+    'clear lungs'
+    """
+    if text.isprintable() and "  " not in text and text[:1] != " " != text[-1:]:
+        return text  # white space other than " " is not printable
+    return " ".join(text.split())
 
 
 def is_shorthand(word: str) -> bool:
