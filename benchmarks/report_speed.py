@@ -55,6 +55,8 @@ THINGS = ("effusion", "pneumothorax", "consolidation", "edema", "atelectasis", "
 TAILS = ("is seen", "has resolved", "is stable", "cannot be excluded", "in the left lung",
          "with enlarged heart", "compared with the prior", "but the lungs are clear",
          "and normal heart size", "")  # fmt: skip
+WORDS = [first + last for first in ("ba", "ke", "li", "mo", "nu", "ra", "se", "ti", "vo", "zu") for last in
+         ("dan", "fel", "gim", "hor", "jup", "kas", "len", "mir", "pot", "rul")]  # fmt: skip
 
 
 class Pace(NamedTuple):
@@ -62,10 +64,6 @@ class Pace(NamedTuple):
 
     reports_per_s: float
     loops_per_s: float
-
-
-WORDS = [first + last for first in ("ba", "ke", "li", "mo", "nu", "ra", "se", "ti", "vo", "zu") for last in
-         ("dan", "fel", "gim", "hor", "jup", "kas", "len", "mir", "pot", "rul")]  # fmt: skip
 
 
 def report(rng: random.Random, spread: int) -> str:
@@ -137,8 +135,7 @@ def main() -> None:
     }
     result: dict[str, object] = {"limit_per_s": LIMIT_PER_S}
     if options.manifest:
-        reports = [study.report for study in Manifest.read(options.manifest)]
-        bodies = [report.body for report in reports]
+        bodies = [study.report.body for study in Manifest.read(options.manifest)]
         result["manifest_reports"] = len(bodies)
         paces["manifest_assertions_once"] = _once(bodies, assert_report)
         paces["manifest_cleaned"] = per_second(lambda body: clean_report(Report(findings=body)), bodies)

@@ -314,7 +314,8 @@ def _with_every_recipe(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     """
     arms = [_beside(arm, folder) for arm in table.get("arm", []) if isinstance(arm, dict)]
     if table.get("every_recipe"):
-        used = {arm.get("pretrain", arm).get("recipe") for arm in arms} | set(table.get("leave_out", []))
+        first = [a["pretrain"] if isinstance(a.get("pretrain"), dict) else a for a in arms]
+        used = {a.get("recipe") for a in first} | set(table.get("leave_out", []))
         arms += [{"name": n, "recipe": n} for n in recipe_names() if n not in used and not needs_hub(n)]
     return table | {"arm": arms}
 

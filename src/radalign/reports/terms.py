@@ -67,8 +67,7 @@ class Terms:
 
     def known_in(self, text: str) -> bool:
         """Whether an abbreviation may stand in a text."""
-        words = WORD.findall(text)
-        return not self.written.keys().isdisjoint(words) or any(_known(word, self.written) for word in words)
+        return any(_known(word, self.written) for word in WORD.findall(text))
 
     @cached_property
     def nothing_to_clean(self) -> PlainTokens:

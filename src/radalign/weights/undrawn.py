@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
-_LOADING: ContextVar[bool] = ContextVar("a saved system is being loaded", default=False)
+_FILLED: ContextVar[bool] = ContextVar("a file fills what is being made", default=False)
 # torch hands a mode the functions of `nn.init` as they are, not what they call.
 _DRAWS = frozenset({
     Tensor.uniform_, Tensor.normal_, init.uniform_, init.normal_, init.trunc_normal_, init.kaiming_uniform_,
@@ -30,7 +30,7 @@ class _Zeros(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func not in _DRAWS:
+        if func not in _DRAWS or not _FILLED.get():
             return func(*args, **kwargs)
         tensor = args[0] if args else kwargs["tensor"]
         with torch.no_grad():
@@ -40,18 +40,15 @@ class _Zeros(TorchFunctionMode):
 @contextmanager
 def loading() -> Iterator[None]:
     """Inside, encoders out of files start as zeros instead of as random numbers."""
-    token = _LOADING.set(True)
-    try:
+    with _Zeros():
         yield
-    finally:
-        _LOADING.reset(token)
 
 
 @contextmanager
 def to_be_filled(spec: object) -> Iterator[None]:
     """Around the making of one encoder; one that *is* random numbers (a table) is drawn in any case."""
-    if _LOADING.get() and not isinstance(spec, Mapping):
-        with _Zeros():
-            yield
-    else:
+    token = _FILLED.set(not isinstance(spec, Mapping))
+    try:
         yield
+    finally:
+        _FILLED.reset(token)

@@ -87,14 +87,18 @@ def drawn_studies(folder):
         yield Study(f"s{i}", f"p{i // 2}", views, report, labels, split, source="drawn")
 
 
-@pytest.fixture(scope="session")
-def board(tmp_path_factory):
-    """The finished board: its plan, data, folder and what was said."""
-    folder = tmp_path_factory.mktemp("board")
+def finished_board(folder, text):
+    """The finished board of a plan: its plan, data, folder and what was said."""
     data, plan = folder / "m.parquet", folder / "plan.toml"
     Manifest(drawn_studies(folder), folder).write(data)
-    plan.write_text(PLAN)
+    plan.write_text(text)
     said: list[str] = []
     options = BoardOptions(quiet=True, isolate=False)
     files = make_board(load_plan(plan), data, folder / "board", options, said.append)
     return SimpleNamespace(plan=plan, data=data, out=folder / "board", files=files, said=said)
+
+
+@pytest.fixture(scope="session")
+def board(tmp_path_factory):
+    """The board of `PLAN`."""
+    return finished_board(tmp_path_factory.mktemp("board"), PLAN)

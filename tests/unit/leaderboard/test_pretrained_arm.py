@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
 from radalign.leaderboard.board import BoardOptions, make_board
 from radalign.leaderboard.cells import Job, needs_pretraining
 from radalign.leaderboard.plan import LeaderboardError, load_plan
-from radalign.study import Manifest
 from radalign.systems.base import load
 from radalign.train.folder import RESUME, read_run
 from radalign.weights.hub import load_vision
-from tests.unit.leaderboard.conftest import PLAN, drawn_studies
+from tests.unit.leaderboard.conftest import PLAN, finished_board
 
 ARMS = """
 [[arm]]
@@ -36,14 +34,9 @@ TEXT = PLAN.split("[[arm]]")[0].replace('reference = "heads"', "").replace("epoc
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pretrained")
-    data, plan = folder / "m.parquet", folder / "plan.toml"
-    Manifest(drawn_studies(folder), folder).write(data)
-    plan.write_text(TEXT + ARMS)
-    said: list[str] = []
-    files = make_board(load_plan(plan), data, folder / "board", QUIET, said.append)
-    cell = folder / "board" / "cells" / "rebuilt-then-heads-0"
-    return SimpleNamespace(plan=plan, data=data, out=folder / "board", files=files, said=said, cell=cell)
+    made = finished_board(tmp_path_factory.mktemp("pretrained"), TEXT + ARMS)
+    made.cell = made.out / "cells" / "rebuilt-then-heads-0"
+    return made
 
 
 QUIET = BoardOptions(quiet=True, isolate=False)

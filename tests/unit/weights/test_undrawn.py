@@ -28,6 +28,11 @@ def test_one_that_is_random_numbers_is_drawn_in_any_case(spec: dict) -> None:
         assert all(tensor.any() for tensor in made())
 
 
+def test_random_numbers_inside_what_a_file_fills_are_drawn() -> None:
+    with loading(), to_be_filled("runs/mrm"), to_be_filled({"random": {"width": 8}}):  # where that run began
+        assert all(tensor.any() for tensor in made())
+
+
 def test_a_new_system_draws_as_ever() -> None:
     torch.manual_seed(3)
     plain = made()
