@@ -1,7 +1,8 @@
 """MS-CXR: phrases of MIMIC-CXR reports with the boxes that radiologists drew for them.
 
 folder/
-MS_CXR_Local_Alignment_v1.1.0.csv     category_name, label_text, path, x, y, w, h, image_width, image_height
+MS_CXR_Local_Alignment_v1.1.0.csv     category_name, label_text, path, x, y, w, h, image_width, image_height,
+                                      split (from v1.1.0 on)
 --images: the folder of MIMIC-CXR-JPG that holds files/p10/...
 """
 
@@ -10,10 +11,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from radalign.data.exclusions import ExclusionFlow
-from radalign.data.sources.csv_rows import Row, number, read_csv, row_once, whole
+from radalign.data.own_split import one_split, split_name
+from radalign.data.sources.csv_rows import Row, column_names, number, read_csv, row_once, whole
 from radalign.data.sources.files import need_file
 from radalign.data.sources.mimic_images import image_suffix
 from radalign.data.sources.source import Source, SourceOptions
@@ -26,17 +29,19 @@ _PATH = re.compile(r"(?:files/)?(p\d\d/p(\d+)/s(\d+)/([0-9a-f-]+))(?:\.\w+)?$")
 def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[Study]:
     """Yield one study per image, its phrases as findings and phrases with boxes in `extra["phrases"]`.
 
-    The table's own split column is not kept: its patients overlap with training splits of MIMIC-CXR.
+    The split is the table's own; v1.0.0 has none, and all of it is for testing. Neither is MIMIC-CXR's:
+    whoever trains there leaves these patients out.
 
     Args:
         folder: The distribution's folder.
-        flow: Counts rows whose path is not MIMIC-CXR's, and phrases that are listed twice.
+        flow: Counts rows whose path is not MIMIC-CXR's, phrases that are listed twice, and unknown splits.
         options: `images` is where MIMIC-CXR-JPG is.
 
     Raises:
         SourceError: If the table is missing.
     """
     table = need_file(folder, ["MS_CXR_Local_Alignment*.csv"], "The table of MS-CXR")
+    has_split = "split" in column_names(table)
     suffix = image_suffix(options.images or folder)
     images: dict[str, list[Row]] = {}
     seen: set[tuple[str, ...]] = set()
@@ -49,7 +54,9 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
             flow.reject("path is not MIMIC-CXR's", images=1, example=row["path"])
     for path, rows in images.items():
         flow.found(images=1, studies=1)
-        yield _study(path, rows, suffix)
+        study = _study(path, rows, suffix)
+        words = (split_name(row["split"], path, study.id, flow) for row in rows) if has_split else ("test",)
+        yield replace(study, split=one_split(words, study.id, flow))
 
 
 def mimic_path(text: str, suffix: str = ".jpg") -> tuple[str, str, str, str]:

@@ -34,6 +34,7 @@ def test_phrases_with_boxes(image: Image, table: Table, tmp_path: Path) -> None:
     )
     (study,) = manifest
     assert (study.patient_id, study.labels) == ("10000032", {"Pleural Effusion": 1})
+    assert study.split == "train"
     assert study.report.body == "Small effusion, left. Blunted angle."
     phrases = json.loads(study.extra["phrases"])
     assert [p["x_px"] for p in phrases] == [10, 1]
@@ -96,6 +97,7 @@ def test_a_phrase_that_is_listed_twice_counts_once(image: Image, table: Table, t
     image(path)
     manifest, flow = import_source("mscxr", tmp_path)
     assert len(json.loads(manifest.studies[0].extra["phrases"])) == 1
+    assert manifest.studies[0].split == "test"  # v1.0.0 has no split column
     assert len(flow.noted["row is listed twice, counted once"].cases) == 1
 
 
