@@ -19,7 +19,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -117,7 +116,7 @@ class BioViLT(TwoTowers):
         patches = spread_over_slots(self.narrow_head(tokens[:, 1:]), present)  # [B, V, P, W]
         static, has_prior = patches[:, self.now], present[:, self.before]
         both = torch.cat([static, self._difference(static, patches[:, self.before], has_prior)], -1)
-        z = F.normalize(self.image_head(both.mean(1)).float(), dim=-1)
+        z = self.image_point(self.image_head(both.mean(1)), tokens, present)
         if self.image_local_head is None:
             return Embeddings(z)
         mask = torch.ones(both.shape[:2], dtype=torch.bool, device=both.device)  # [B, P]

@@ -5,7 +5,8 @@
     report ──────────── text tower ──── pooled token ────────────────── head ─┘
                                      └─ words ───────────── local head
 
-What trains is a setting: heads alone (`linear-heads`), everything (`clip-full`), or nothing (`frozen`). A
+What trains is a setting: heads alone (`linear-heads`), everything (`clip-full`), or nothing (`frozen`). Heads
+start at random or, with `model.warm_start="cca"`, at zero beside a closed form, which is then the start. A
 rival overrides `see` (how a study becomes a point), `read` (a text) or `terms` (its loss), and nothing else.
 References: CLIP (Radford et al., ICML 2021, arXiv:2103.00020), figure 3.
 """
@@ -32,6 +33,7 @@ from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
 from radalign.systems.groups import decayed_and_plain
 from radalign.systems.recipe import Recipe, RecipeError
+from radalign.systems.warm_start import WarmMaps
 
 LOG_SCALE_MOST = math.log(100)
 
@@ -53,6 +55,9 @@ class TwoTowerSettings(Settings):
     scale_start: float = Field(
         1 / 0.07, gt=1, le=100, description="Start of the learned inverse temperature."
     )
+    warm_start: Literal["none", "cca"] = Field(
+        "none", description="`cca`: heads start from the canonical correlation of the frozen features."
+    )
 
 
 class TwoTowers(System):
@@ -72,6 +77,7 @@ class TwoTowers(System):
         self.text_head = self.head_of(self.text.width)
         self.image_local_head = self.head_of(self.image_width) if self.has_local else None
         self.text_local_head = self.head_of(self.text.width) if self.has_local else None
+        self.maps_head = self._maps() if s.warm_start == "cca" else None
         self.log_scale = nn.Parameter(torch.tensor(math.log(s.scale_start)))
         self.log_scale.requires_grad_(bool(self.weight("global_contrastive")))
         self._free_local_heads(bool(self.weight("local_contrastive")))
@@ -79,6 +85,18 @@ class TwoTowers(System):
             unfreeze(self.vision)
         if s.fine_tune == "both":
             unfreeze(self.text, s.frozen_text_layers)
+
+    def _maps(self) -> WarmMaps:
+        """Frozen maps beside the global heads, which start at zero.
+
+        Raises:
+            RecipeError: If there are no heads.
+        """
+        if not isinstance(self.image_head, (Linear, ProjectionHead)):
+            raise RecipeError('model.warm_start starts heads; with model.head = "none" there are none.')
+        maps = WarmMaps(self, len(self.recipe.data.slots))
+        maps.silence(self.image_head, self.text_head)
+        return maps
 
     def _free_local_heads(self, trains: bool) -> None:
         for head in (self.image_local_head, self.text_local_head):
@@ -119,12 +137,26 @@ class TwoTowers(System):
         """Studies as points: global of unit length; local of any length, as the local objective wants it."""
         present = images.view_mask  # [B, V]
         tokens = self.vision(images.images[present][:, None])  # [N, 1 + P, D]
-        z = F.normalize(self.image_head(mean_over_views(tokens[:, 0], present)).float(), dim=-1)
+        z = self.image_point(self.image_head(mean_over_views(tokens[:, 0], present)), tokens, present)
         if self.image_local_head is None:
             return Embeddings(z)
         local = spread_over_slots(self.image_local_head(tokens[:, 1:]), present)  # [B, V, P, E]
         mask = present[:, :, None].expand(local.shape[:3])  # [B, V, P]
         return Embeddings(z, local.flatten(1, 2), mask.flatten(1, 2))  # [B, V * P, E]
+
+    def image_point(self, head: Tensor, tokens: Tensor, present: Tensor) -> Tensor:
+        """Unit vectors [B, E] from the head's output [B, E] and what the warm start makes of the views.
+
+        Args:
+            head: [B, E].
+            tokens: [N, 1 + P, D] of the present views.
+            present: bool [B, V].
+        """
+        point = head.float()
+        if self.maps_head is not None:
+            both = torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)  # [N, 2 D]
+            point = point + self.maps_head.image(both, present)
+        return F.normalize(point, dim=-1)
 
     def read(self, texts: TextBatch) -> Embeddings:
         """Texts as points, as in `see`; the local ones are what `parts` says."""
@@ -140,8 +172,9 @@ class TwoTowers(System):
         return self._text_point(self.text(texts.input_ids, texts.attention_mask), texts)
 
     def _text_point(self, tokens: Tensor, texts: TextBatch) -> Tensor:
-        point: Tensor = self.text_head(pool(tokens, texts.attention_mask, self.settings.text_pool))
-        return point.float()
+        mask = texts.attention_mask
+        point: Tensor = self.text_head(pool(tokens, mask, self.settings.text_pool)).float()
+        return point if self.maps_head is None else point + self.maps_head.text(pool(tokens, mask, "mean"))
 
     def parts(self, tokens: Tensor, texts: TextBatch) -> tuple[Tensor, Tensor]:
         """What of a text meets the patches: rows [B, W, D] and their mask; by default, tokens after CLS."""
@@ -150,7 +183,9 @@ class TwoTowers(System):
     # -- training ----------------------------------------
 
     def warm_start(self, manifest: Manifest, progress: Progress | None = None) -> dict[str, float]:
-        """Nothing to prepare; a system without trainable parts says so, which ends its run at once."""
+        """Fill the maps, if there are any. A system without trainable parts says so, which ends its run."""
+        if self.maps_head is not None:
+            return self.maps_head.fit(self, manifest, progress)
         return {} if any(p.requires_grad for p in self.parameters()) else {"trainable parameters": 0.0}
 
     def objectives(self, batch: StudyBatch) -> dict[str, Tensor]:

@@ -57,11 +57,12 @@ class WarmMaps(MapPair):
         self.requires_grad_(train)
 
     @staticmethod
-    def silence(*heads: ProjectionHead) -> None:
-        """Let heads start at zero, so that the maps alone speak."""
+    def silence(*heads: nn.Module) -> None:
+        """Let heads (`ProjectionHead`, or one matrix) start at zero, so that the maps alone speak."""
         for head in heads:
-            nn.init.zeros_(head.out.weight)
-            nn.init.zeros_(head.out.bias)
+            last = head.out if isinstance(head, ProjectionHead) else head
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
     def fit(
         self, system: System, manifest: Manifest, progress: Progress | None = None, mask_ratio: float = 0.0

@@ -24,12 +24,15 @@ ARMS = {
     for plan in PLANS
     for arm in load_plan(plan).arm
     if arm.recipe not in ("cca", "ridge")
+    and "adapter" not in arm.recipe  # few-shot classifiers have their own
 }
 
 
 def tiny_system(arm: Arm):
     settings = [s for s in TINY if arm.recipe.startswith("clinvla") or "adapter_hidden" not in s]
     settings += ["model.decoder_heads=2"] if arm.recipe == "alta" else []
+    if arm.recipe == "medklip":  # its space has one axis per finding
+        settings = [s for s in settings if "embedding_width" not in s]
     return create(arm.recipe, [*settings, *arm.settings])
 
 

@@ -1,0 +1,84 @@
+"""Rivals with two towers, too, may start from the closed form, and then their first step leaves from there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import radalign
+from radalign.data.batches import ImageBatch, StudyBatch
+from radalign.data.phantom.simulate import simulate
+from radalign.study import Manifest
+from radalign.systems.base import create
+from radalign.systems.recipe import RecipeError
+from tests.unit.systems.conftest import REPORTS, TINY
+
+RIVALS = ["linear-heads", "clip-full", "convirt", "gloria", "biovil-t", "lora", "hica"]
+SMALL = {
+    "biovil-t": ["model.fusion_width=16", "model.fusion_heads=2", "model.fusion_depth=2"],
+    "convirt": ["model.frozen_text_layers=1"],
+}
+SHARED = [setting for setting in TINY if "adapter_hidden" not in setting]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory) -> Manifest:
+    made = simulate(tmp_path_factory.mktemp("phantom"), 14)
+    return Manifest([replace(s, split="train") for s in made], made.root)
+
+
+def warm(name, *overrides):
+    return create(name, [*SHARED, *SMALL.get(name, []), "model.warm_start=cca", *overrides])
+
+
+def batch_of(system) -> StudyBatch:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (4, 2, 32, 32), dtype=torch.uint8, generator=generator)
+    mask = torch.tensor([[True, True], [True, False], [True, True], [True, False]])
+    return StudyBatch(ImageBatch(images, mask), system.tokenize(REPORTS))
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_before_the_first_step_a_rival_ranks_as_canonical_correlation_does(name, manifest):
+    rival = warm(name)
+    numbers = rival.warm_start(manifest)
+    slots = ", ".join(f'"{slot}"' for slot in rival.recipe.data.slots)
+    closed = create("cca", [*SHARED, f"data.slots=[{slots}]"])
+    assert numbers == closed.warm_start(manifest)
+    b = batch_of(rival)
+    for system in (rival.eval(), closed.eval()):
+        assert system.encode_images(b.images).global_.std(0).max() > 0.1  # not one point for all
+    torch.testing.assert_close(rival.encode_images(b.images).global_, closed.encode_images(b.images).global_)
+    torch.testing.assert_close(rival.encode_texts(b.texts).global_, closed.encode_texts(b.texts).global_)
+    torch.testing.assert_close(rival.text_points(b.texts), closed.text_points(b.texts))
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_heads_move_and_maps_stay(name, manifest, tmp_path):
+    torch.manual_seed(0)
+    system = warm(name, "train.lr=3e-3")
+    system.warm_start(manifest)
+    maps = {n: v.clone() for n, v in system.maps_head.state_dict().items()}
+    start = system.eval().encode_images(batch_of(system).images).global_
+    optimiser = torch.optim.AdamW(system.parameter_groups(), lr=3e-3)
+    losses = []
+    for _ in range(8):
+        optimiser.zero_grad()
+        loss = system.total(system.train().objectives(batch_of(system)))
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    assert all(torch.equal(v, maps[n]) for n, v in system.maps_head.state_dict().items())
+    moved = system.eval().encode_images(batch_of(system).images).global_
+    assert not torch.allclose(moved, start)
+    system.save(tmp_path / "kept")
+    again = radalign.load(tmp_path / "kept").encode_images(batch_of(system).images).global_
+    torch.testing.assert_close(again, moved)
+
+
+def test_a_warm_start_of_heads_that_are_not_there_is_a_sentence():
+    with pytest.raises(RecipeError, match=r"starts heads; with model.head = .none. there are none"):
+        create("frozen", [s for s in SHARED if "width=16" not in s] + ["model.warm_start=cca"])
