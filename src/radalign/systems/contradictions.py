@@ -162,7 +162,7 @@ def need_warm_start(settings: Any) -> None:
             "model.train_heads=false leaves the global heads as they were drawn, for there is no warm start; "
             "set model.warm_start=cca, or model.train_heads=true."
         )
-    if settings.train_maps:
+    if getattr(settings, "train_maps", False):  # two-tower systems have no such setting
         raise RecipeError("model.train_maps trains the warm start's maps; set model.warm_start=cca.")
 
 

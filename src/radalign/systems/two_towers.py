@@ -31,6 +31,7 @@ from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather_embeddings
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
+from radalign.systems.contradictions import need_warm_start
 from radalign.systems.groups import decayed_and_plain
 from radalign.systems.recipe import Recipe, RecipeError
 from radalign.systems.warm_start import WarmMaps
@@ -58,6 +59,9 @@ class TwoTowerSettings(Settings):
     warm_start: Literal["none", "cca"] = Field(
         "none", description="`cca`: heads start from the canonical correlation of the frozen features."
     )
+    train_heads: bool = Field(
+        True, description="Whether the global heads train beside the warm start's maps."
+    )
 
 
 class TwoTowers(System):
@@ -71,6 +75,7 @@ class TwoTowers(System):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         s = self.settings
+        need_warm_start(s)
         if s.head == "none" and recipe.objectives:
             raise RecipeError('A system with model.head = "none" cannot train; empty its [objectives].')
         self.image_head = self.head_of(self.image_width)
@@ -87,7 +92,7 @@ class TwoTowers(System):
             unfreeze(self.text, s.frozen_text_layers)
 
     def _maps(self) -> WarmMaps:
-        """Frozen maps beside the global heads, which start at zero.
+        """Frozen maps beside the global heads, which start at zero and train if the recipe says so.
 
         Raises:
             RecipeError: If there are no heads.
@@ -96,6 +101,8 @@ class TwoTowers(System):
             raise RecipeError('model.warm_start starts heads; with model.head = "none" there are none.')
         maps = WarmMaps(self, len(self.recipe.data.slots))
         maps.silence(self.image_head, self.text_head)
+        for head in (self.image_head, self.text_head):
+            head.requires_grad_(self.settings.train_heads)
         return maps
 
     def _free_local_heads(self, trains: bool) -> None:

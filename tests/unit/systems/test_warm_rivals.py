@@ -55,10 +55,13 @@ def test_before_the_first_step_a_rival_ranks_as_canonical_correlation_does(name,
     torch.testing.assert_close(rival.text_points(b.texts), closed.text_points(b.texts))
 
 
+@pytest.mark.parametrize("heads", [True, False])
 @pytest.mark.parametrize("name", RIVALS)
-def test_heads_move_and_maps_stay(name, manifest, tmp_path):
+def test_what_is_to_train_moves_and_maps_stay(name, heads, manifest, tmp_path):
+    if not heads and name in ("linear-heads", "biovil-t"):
+        pytest.skip("without its heads nothing of it trains, or not what it is for")
     torch.manual_seed(0)
-    system = warm(name, "train.lr=3e-3")
+    system = warm(name, "train.lr=3e-3", f"model.train_heads={str(heads).lower()}")
     system.warm_start(manifest)
     maps = {n: v.clone() for n, v in system.maps_head.state_dict().items()}
     start = system.eval().encode_images(batch_of(system).images).global_
@@ -71,12 +74,20 @@ def test_heads_move_and_maps_stay(name, manifest, tmp_path):
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
+    assert (
+        any(p.any() for p in (*system.image_head.parameters(), *system.text_head.parameters())) or not heads
+    )
     assert all(torch.equal(v, maps[n]) for n, v in system.maps_head.state_dict().items())
     moved = system.eval().encode_images(batch_of(system).images).global_
     assert not torch.allclose(moved, start)
     system.save(tmp_path / "kept")
     again = radalign.load(tmp_path / "kept").encode_images(batch_of(system).images).global_
     torch.testing.assert_close(again, moved)
+
+
+def test_heads_that_are_neither_started_nor_trained_are_a_sentence():
+    with pytest.raises(RecipeError, match="leaves the global heads as they were drawn"):
+        create("lora", [*SHARED, "model.train_heads=false"])
 
 
 def test_a_warm_start_of_heads_that_are_not_there_is_a_sentence():
