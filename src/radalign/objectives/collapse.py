@@ -71,7 +71,8 @@ class Collapse:
             "fine": f"The space is healthy: {numbers}.",
             "warn": f"The embeddings are narrow ({numbers}); see that the two cosines move apart.",
             "fail": f"The embeddings have collapsed ({numbers}); use a contrastive objective, or add "
-            "a variance term; if they were as narrow before training, train longer or start warm.",
+            "a variance term; if they were as narrow before training, train longer or start warm; if a warm "
+            "start became narrow, lower train.lr.",
         }[self.verdict]
 
 
