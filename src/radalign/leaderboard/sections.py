@@ -12,7 +12,7 @@ from radalign.leaderboard.plan import Arm, BoardPlan
 from radalign.leaderboard.scores import Judged, Key, Score, Scores, gaps_to, verdict
 from radalign.leaderboard.standing import by_reason
 from radalign.leaderboard.svg import interval_bar
-from radalign.leaderboard.winners import by_test, overall, winner
+from radalign.leaderboard.winners import by_test, overall, side_by_side, winner
 
 
 def in_short(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str, budget: str) -> Section:
@@ -202,7 +202,7 @@ def _by_seed(labels: Sequence[str]) -> str:
     for arm, missing_seeds in seeds.items():
         arms.setdefault(tuple(missing_seeds), []).append(arm)
     return "; ".join(
-        f"with {'seed' if len(s) == 1 else 'seeds'} {', '.join(s)}: {', '.join(names)}"
+        f"with {'seed' if len(s) == 1 else 'seeds'} {', '.join(s)}: {side_by_side(names)}"
         for s, names in arms.items()
     )
 

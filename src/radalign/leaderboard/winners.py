@@ -53,8 +53,17 @@ class Winner:
         if len(self.leaders) == 1 and not self.behind:
             return f"{task}, {metric}: {self.best.arm} has {value}; nothing is paired with it."
         head = f"{task}, {metric}: {self.best.arm} leads with {value}"
-        ties = f"a tie with {', '.join(self.ties)} (the interval of the difference includes 0)"
+        ties = f"a tie with {side_by_side(self.ties)} (the interval of the difference includes 0)"
         return f"{head}, {ties if self.ties else 'ahead of all others beyond the interval'}."
+
+
+def side_by_side(names: Sequence[str]) -> str:
+    """Names in a row, told apart even where they have commas of their own.
+
+    >>> side_by_side(["ALTA", "LoRA"]), side_by_side(["ALTA", "full fine-tuning, CLIP"])
+    ('ALTA, LoRA', 'ALTA; full fine-tuning, CLIP')
+    """
+    return ("; " if any("," in name for name in names) else ", ").join(names)
 
 
 def columns_of(scores: Scores, asked: Sequence[str] = ()) -> list[Key]:
@@ -116,7 +125,7 @@ def overall(winners: Sequence[Winner]) -> str:
     most = max(times.values())
     first = [arm for arm, count in times.items() if count == most]
     alone = {arm: sum(w.leaders == (arm,) for w in compared) for arm in first}
-    names = " and ".join([", ".join(first[:-1]), first[-1]] if len(first) > 1 else first)
+    names = " and ".join([side_by_side(first[:-1]), first[-1]] if len(first) > 1 else first)
     who = "lead or tie" if len(first) > 1 else "leads or ties"
     clear = [f"{arm} alone in {count}" for arm, count in alone.items() if count]
     which = "columns" if len(compared) == len(winners) else "columns in which arms are paired"
