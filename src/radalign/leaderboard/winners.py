@@ -32,14 +32,14 @@ class Winner:
         best: The leading arm's score.
         ties: Arms whose paired interval with the leader includes 0, best first.
         behind: Arms that are worse beyond the interval.
-        unpaired: Arms judged on other studies, so that nothing is said about them.
+        unpaired: Arms judged on other studies than most, so that they neither lead nor follow.
     """
 
     key: Key
     best: Score
     ties: tuple[str, ...]
     behind: tuple[str, ...]
-    unpaired: tuple[str, ...]
+    unpaired: tuple[Score, ...]
 
     @property
     def leaders(self) -> tuple[str, ...]:
@@ -54,7 +54,10 @@ class Winner:
             return f"{task}, {metric}: {self.best.arm} has {value}; nothing is paired with it."
         head = f"{task}, {metric}: {self.best.arm} leads with {value}"
         ties = f"a tie with {side_by_side(self.ties)} (the interval of the difference includes 0)"
-        return f"{head}, {ties if self.ties else 'ahead of all others beyond the interval'}."
+        others = "the others" if self.unpaired else "all others"
+        said = ties if self.ties else f"ahead of {others} beyond the interval"
+        apart = side_by_side([f"{score.arm} ({written(metric, score.value)})" for score in self.unpaired])
+        return f"{head}, {said}{f'; judged on other studies, so not paired: {apart}' if apart else ''}."
 
 
 def side_by_side(names: Sequence[str]) -> str:
@@ -102,16 +105,19 @@ def by_test(columns: Sequence[Key]) -> list[list[Key]]:
 
 
 def winner(scores: Scores, key: Key) -> Winner | None:
-    """The leader of a column, None when no arm has it."""
+    """The leader of a column among the arms that most others are paired with, None when no arm has it."""
     sign = 1 if is_smaller_better(key[1]) else -1
     have = [mine[key] for mine in scores.values() if key in mine and not math.isnan(mine[key].value)]
     if not have:
         return None
-    best, *others = sorted(have, key=lambda score: sign * score.value)
+    paired = {score.arm: sum(other.minus(score) is not None for other in have) for score in have}
+    most = [score for score in have if paired[score.arm] == max(paired.values())]
+    best = min(most, key=lambda score: sign * score.value)
+    others = sorted((score for score in have if score is not best), key=lambda score: sign * score.value)
     gaps = {other.arm: other.minus(best) for other in others}
     ties = tuple(arm for arm, gap in gaps.items() if gap is not None and verdict(gap) == "tie")
     behind = tuple(arm for arm, gap in gaps.items() if gap is not None and verdict(gap) != "tie")
-    return Winner(key, best, ties, behind, tuple(arm for arm, gap in gaps.items() if gap is None))
+    return Winner(key, best, ties, behind, tuple(other for other in others if gaps[other.arm] is None))
 
 
 def overall(winners: Sequence[Winner]) -> str:

@@ -36,6 +36,22 @@ def test_a_lead_within_the_interval_is_a_tie():
     assert "a tie with b (the interval of the difference includes 0)" in found.sentence()
 
 
+def test_the_best_value_on_other_studies_does_not_lead():
+    found = winner(
+        board(
+            score("elsewhere", 0.9, np.full(9, 0.9), AUC, "others"),
+            score("better", 0.8, np.full(9, 0.8)),
+            score("worse", 0.7, np.full(9, 0.7)),
+        ),
+        AUC,
+    )
+    assert (found.best.arm, found.behind) == ("better", ("worse",))
+    assert found.sentence().endswith(
+        "better leads with 0.800, ahead of the others beyond the interval; "
+        "judged on other studies, so not paired: elsewhere (0.900)."
+    )
+
+
 def test_a_smaller_rank_wins_and_other_studies_are_not_paired():
     found = winner(
         board(
@@ -47,7 +63,7 @@ def test_a_smaller_rank_wins_and_other_studies_are_not_paired():
     )
     assert found.best.arm == "fast"
     assert found.behind == ("slow",)
-    assert found.unpaired == ("elsewhere",)
+    assert [apart.arm for apart in found.unpaired] == ["elsewhere"]
 
 
 def test_the_sentence_over_all_columns():
