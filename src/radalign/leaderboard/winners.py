@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -110,9 +111,10 @@ def winner(scores: Scores, key: Key) -> Winner | None:
     have = [mine[key] for mine in scores.values() if key in mine and not math.isnan(mine[key].value)]
     if not have:
         return None
-    paired = {score.arm: sum(other.minus(score) is not None for other in have) for score in have}
-    most = [score for score in have if paired[score.arm] == max(paired.values())]
-    best = min(most, key=lambda score: sign * score.value)
+    on_same = Counter(score.drawn_from for score in have)
+    most = max(on_same.values())
+    leaders = [score for score in have if on_same[score.drawn_from] == most]
+    best = min(leaders, key=lambda score: sign * score.value)
     others = sorted((score for score in have if score is not best), key=lambda score: sign * score.value)
     gaps = {other.arm: other.minus(best) for other in others}
     ties = tuple(arm for arm, gap in gaps.items() if gap is not None and verdict(gap) == "tie")

@@ -11,6 +11,15 @@ from radalign.nn.packing import Packed
 from radalign.nn.transformer import Transformer, TransformerConfig
 
 
+def cls_and_mean_patch(tokens: Tensor) -> Tensor:
+    """What a closed form sees of a view: CLS and the mean of its patches, [N, 1 + P, D] -> [N, 2 D].
+
+    >>> cls_and_mean_patch(torch.tensor([[[5.0], [1.0], [3.0]]])).tolist()
+    [[5.0, 2.0]]
+    """
+    return torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)
+
+
 def mean_over_views(rows: Tensor, present: Tensor) -> Tensor:
     """Mean over each study's present views.
 

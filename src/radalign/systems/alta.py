@@ -28,7 +28,13 @@ from torch import Tensor, nn
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.nn.adapters import ParallelAdapter, SequentialAdapter
 from radalign.nn.decoder import ImageDecoder
-from radalign.nn.fusion import AttentionFusion, masked_mean, mean_over_views, spread_over_slots
+from radalign.nn.fusion import (
+    AttentionFusion,
+    cls_and_mean_patch,
+    masked_mean,
+    mean_over_views,
+    spread_over_slots,
+)
 from radalign.nn.heads import ProjectionHead, WordHead
 from radalign.nn.masking import random_keep
 from radalign.objectives.contrastive import global_contrastive
@@ -285,7 +291,7 @@ class ALTA(System):
     def _project_images(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
         z = self.image_global_head(self._pooled(seen))
         if self.maps_head is not None:
-            both = torch.cat([seen.tokens[:, 0], seen.tokens[:, 1:].mean(1)], -1)  # [N, 2 D]
+            both = cls_and_mean_patch(seen.tokens)  # [N, 2 D]
             z = z + self.maps_head.image(both, seen.counted)
         local = spread_over_slots(self.image_local_head(seen.tokens[:, 1:]), seen.counted)  # [B, V, K, E]
         mask = seen.counted[:, :, None].expand(local.shape[:3])  # [B, V, K]

@@ -27,7 +27,13 @@ from torch import Tensor, nn
 
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.nn.adapters import InvertibleAdapter, StackedAdapter
-from radalign.nn.fusion import SlotEmbedding, masked_mean, mean_over_views, spread_over_slots
+from radalign.nn.fusion import (
+    SlotEmbedding,
+    cls_and_mean_patch,
+    masked_mean,
+    mean_over_views,
+    spread_over_slots,
+)
 from radalign.nn.heads import ProjectionHead
 from radalign.nn.masking import foreground_keep, random_keep
 from radalign.objectives.contrastive import global_contrastive
@@ -41,9 +47,10 @@ from radalign.systems.clinvla_reconstruction import ClinVLAReconstruction
 from radalign.systems.contradictions import (
     need_decoder_heads,
     need_downstream_adapters,
+    need_maps,
     need_mask,
+    need_started_heads,
     need_targets,
-    need_warm_start,
 )
 from radalign.systems.masked_record import MaskedRecordSettings, shrink
 from radalign.systems.recipe import Recipe
@@ -133,7 +140,8 @@ class ClinVLA(System):
         s, slots = self.settings, self.recipe.data.slots
         need_downstream_adapters(s)
         need_mask(s)
-        need_warm_start(s)
+        need_started_heads(s)
+        need_maps(s)
         for encoder in (self.vision, self.text):
             encoder.embedding_adapter = (
                 InvertibleAdapter(encoder.width, s.adapter_init) if s.invertible else None
@@ -237,7 +245,7 @@ class ClinVLA(System):
         keep = self._keep(views)
         extra = None if self.slot_embedding is None else self.slot_embedding(present)
         tokens = self.vision(views, keep, extra)  # [N, 1 + K, D]
-        both = torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)  # [N, 2 D]
+        both = cls_and_mean_patch(tokens)  # [N, 2 D]
         pooled = both if self.settings.image_pool == "cls+patches" else tokens[:, 0]
         head = self.image_global_head(mean_over_views(pooled, present))
         local = spread_over_slots(self.image_local_head(tokens[:, 1:]), present)  # [B, V, K, E]

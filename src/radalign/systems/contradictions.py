@@ -149,20 +149,26 @@ def need_mask(settings: Any) -> None:
         )
 
 
-def need_warm_start(settings: Any) -> None:
-    """Refuse what is said of the warm start's maps where there are none.
+def need_started_heads(settings: Any) -> None:
+    """Refuse to leave heads as they were drawn at random.
 
     Raises:
-        RecipeError: If heads are to stay as drawn at random, or maps to train that are not there.
+        RecipeError: If the global heads are neither started nor trained.
     """
-    if settings.warm_start != "none":
-        return
-    if not settings.train_heads:
+    if settings.warm_start == "none" and not settings.train_heads:
         raise RecipeError(
             "model.train_heads=false leaves the global heads as they were drawn, for there is no warm start; "
             "set model.warm_start=cca, or model.train_heads=true."
         )
-    if getattr(settings, "train_maps", False):  # two-tower systems have no such setting
+
+
+def need_maps(settings: Any) -> None:
+    """Refuse to train the warm start's maps where there are none.
+
+    Raises:
+        RecipeError: If the recipe asks for it.
+    """
+    if settings.warm_start == "none" and settings.train_maps:
         raise RecipeError("model.train_maps trains the warm start's maps; set model.warm_start=cca.")
 
 

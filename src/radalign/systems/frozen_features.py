@@ -19,6 +19,7 @@ from torch import Tensor
 
 from radalign.data.batches import ImageBatch, TextBatch
 from radalign.data.read_slots import has_view, read_slots
+from radalign.nn.fusion import cls_and_mean_patch
 from radalign.nn.masking import random_keep
 from radalign.nn.text import TextEncoder
 from radalign.nn.vision import VisionEncoder
@@ -50,7 +51,7 @@ def pooled_views(vision: VisionEncoder, images: ImageBatch, mask_ratio: float = 
         patches = (views.shape[-2] // vision.patch_px) * (views.shape[-1] // vision.patch_px)
         keep = random_keep(len(views), patches, mask_ratio).to(views.device)
     tokens = vision(views, keep)  # [N, 1 + P, D]
-    return torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)
+    return cls_and_mean_patch(tokens)
 
 
 def pooled_texts(text: TextEncoder, texts: TextBatch) -> Tensor:

@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
-from radalign.nn.fusion import mean_over_views
+from radalign.nn.fusion import cls_and_mean_patch, mean_over_views
 from radalign.nn.heads import ProjectionHead
 from radalign.nn.interaction import OrthogonalCrossAttention, Orthogonality, USEformer
 from radalign.nn.packing import Packed
@@ -338,7 +338,7 @@ class NEARLCLIP(Classifier):
         z: Tensor = self.image_head(mean_over_views(tokens[:, 0], present))
         if self.maps_head is None:
             return z
-        both = torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)  # [N, 2 D_v]
+        both = cls_and_mean_patch(tokens)  # [N, 2 D_v]
         mapped: Tensor = self.maps_head.image(both, present)
         return z + mapped
 

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
-from radalign.nn.fusion import mean_over_views, spread_over_slots
+from radalign.nn.fusion import cls_and_mean_patch, mean_over_views, spread_over_slots
 from radalign.nn.heads import ProjectionHead
 from radalign.nn.linear import Linear
 from radalign.nn.text import TextEncoder
@@ -31,7 +31,7 @@ from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather_embeddings
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
-from radalign.systems.contradictions import need_warm_start
+from radalign.systems.contradictions import need_started_heads
 from radalign.systems.groups import decayed_and_plain
 from radalign.systems.recipe import Recipe, RecipeError
 from radalign.systems.warm_start import WarmMaps
@@ -75,7 +75,7 @@ class TwoTowers(System):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         s = self.settings
-        need_warm_start(s)
+        need_started_heads(s)
         if s.head == "none" and recipe.objectives:
             raise RecipeError('A system with model.head = "none" cannot train; empty its [objectives].')
         self.image_head = self.head_of(self.image_width)
@@ -161,7 +161,7 @@ class TwoTowers(System):
         """
         point = head.float()
         if self.maps_head is not None:
-            both = torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], -1)  # [N, 2 D]
+            both = cls_and_mean_patch(tokens)  # [N, 2 D]
             point = point + self.maps_head.image(both, present)
         return F.normalize(point, dim=-1)
 

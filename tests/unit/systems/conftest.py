@@ -26,6 +26,28 @@ REPORTS = [
 ]
 
 
+RIVAL = {
+    "biovil-t": ["model.fusion_width=16", "model.fusion_heads=2", "model.fusion_depth=2"],
+    "convirt": ["model.frozen_text_layers=1"],
+    "medklip": ["model.decoder_width=16", "model.decoder_depth=2", "model.decoder_heads=2"],
+}
+
+
+def rival(name: str, *overrides: str) -> System:
+    """A baseline as small as `TINY`."""
+    left = ["adapter_hidden", *(["embedding_width"] if name in ("frozen", "medklip") else [])]
+    shared = [setting for setting in TINY if not any(key in setting for key in left)]
+    return create(name, [*shared, *RIVAL.get(name, []), *overrides])
+
+
+def frontal_batch(system: System) -> StudyBatch:
+    """Four studies that all have their first view, as every baseline can see."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (4, 2, 32, 32), dtype=torch.uint8, generator=generator)
+    mask = torch.tensor([[True, True], [True, False], [True, True], [True, False]])
+    return StudyBatch(ImageBatch(images, mask), system.tokenize(REPORTS))
+
+
 @pytest.fixture
 def tiny() -> Callable[..., System]:
     return lambda recipe="clinvla", *overrides: create(recipe, [*TINY, *overrides])

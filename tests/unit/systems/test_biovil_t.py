@@ -7,7 +7,7 @@ import torch
 
 from radalign.data.batches import BatchError, ImageBatch
 from radalign.systems.recipe import RecipeError
-from tests.unit.systems.test_rivals import batch_of, rival
+from tests.unit.systems.conftest import frontal_batch, rival
 
 
 def shaken():
@@ -20,7 +20,7 @@ def shaken():
 
 def test_without_a_prior_the_difference_is_the_learned_vector_everywhere():
     system = shaken()
-    b = batch_of(system)
+    b = frontal_batch(system)
     with torch.no_grad():
         z = system.encode_images(b.images).global_
         tokens = system.vision(b.images.images[1, 0][None, None])
@@ -32,7 +32,7 @@ def test_without_a_prior_the_difference_is_the_learned_vector_everywhere():
 
 def test_a_prior_that_is_there_matters_and_so_does_which_image_is_the_prior():
     system = shaken()
-    b = batch_of(system)
+    b = frontal_batch(system)
     both = torch.ones(4, 2, dtype=torch.bool)
     one = system.encode_images(ImageBatch(b.images.images, both)).global_
     other_prior = b.images.images.clone()
@@ -44,7 +44,7 @@ def test_a_prior_that_is_there_matters_and_so_does_which_image_is_the_prior():
 
 def test_a_study_does_not_feel_the_priors_of_its_batch():
     system = shaken()
-    b = batch_of(system)
+    b = frontal_batch(system)
     together = system.encode_images(b.images).global_
     alone = [
         system.encode_images(ImageBatch(b.images.images[i][None], b.images.view_mask[i][None]))
@@ -57,14 +57,14 @@ def test_the_order_of_the_slots_is_read_from_the_recipe():
     plain = shaken()
     turned = rival("biovil-t", 'data.slots=["prior_frontal", "current_frontal"]').eval()
     turned.load_state_dict(plain.state_dict())
-    b = batch_of(plain)
+    b = frontal_batch(plain)
     flipped = ImageBatch(b.images.images.flip(1), b.images.view_mask.flip(1))
     torch.testing.assert_close(turned.encode_images(flipped).global_, plain.encode_images(b.images).global_)
 
 
 def test_a_study_without_a_current_frontal_view_is_refused_with_what_to_do():
     system = shaken()
-    b = batch_of(system)
+    b = frontal_batch(system)
     with pytest.raises(BatchError, match="needs a current frontal view of every study; drop the others"):
         system.encode_images(ImageBatch(b.images.images, torch.tensor([[False, True]] * 4)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.unit.systems.test_rivals import batch_of, rival
+from tests.unit.systems.conftest import frontal_batch, rival
 
 
 def shaken(*overrides):
@@ -21,7 +21,7 @@ def shaken(*overrides):
 def test_before_training_lora_is_the_linear_heads_on_frozen_towers(targets):
     adapted, bare = rival("lora", f'model.targets="{targets}"').eval(), rival("linear-heads").eval()
     bare.load_state_dict({n: t for n, t in adapted.state_dict().items() if "low_rank" not in n})
-    b = batch_of(bare)
+    b = frontal_batch(bare)
     with torch.no_grad():  # with gradients, attention takes another way and rounds differently
         assert torch.equal(adapted.encode_images(b.images).global_, bare.encode_images(b.images).global_)
         assert torch.equal(adapted.encode_texts(b.texts).global_, bare.encode_texts(b.texts).global_)
@@ -30,7 +30,7 @@ def test_before_training_lora_is_the_linear_heads_on_frozen_towers(targets):
 @pytest.mark.parametrize("targets", ["attention", "all"])
 def test_a_merged_system_gives_the_same_embeddings(targets):
     system = shaken(f'model.targets="{targets}"')
-    merged, b = system.merged(), batch_of(system)
+    merged, b = system.merged(), frontal_batch(system)
     assert not any("low_rank" in name for name, _ in merged.named_parameters())
     one, two = system.encode_images(b.images).global_, merged.encode_images(b.images).global_
     torch.testing.assert_close(two, one, atol=1e-5, rtol=0)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from radalign.data.batches import Embeddings
 from radalign.systems.convirt import weighted_nt_xent
 from radalign.systems.hica import agreement_of_findings
-from tests.unit.systems.test_rivals import batch_of, rival
+from tests.unit.systems.conftest import frontal_batch, rival
 
 
 def test_nt_xent_equals_the_paper_written_as_loops():
@@ -45,7 +45,7 @@ def gloria_scores(image: Embeddings, text: Embeddings, t1: float, t2: float, t3:
 
 def test_gloria_equals_its_loops_with_temperatures_4_5_10():
     system = rival("gloria").eval()
-    b = batch_of(system)
+    b = frontal_batch(system)
     with torch.no_grad():
         image, text, found = system.see(b.images), system.read(b.texts), system.objectives(b)
         scores, target = gloria_scores(image, text, 4.0, 5.0, 10.0), torch.arange(4)
@@ -62,7 +62,7 @@ def test_the_temperatures_of_gloria_do_not_train():
 
 def test_hica_adds_three_levels_and_the_coarse_one_forgives_reports_that_agree():
     system = rival("hica").eval()
-    b = batch_of(system)
+    b = frontal_batch(system)
     with torch.no_grad():
         image, text, found = system.see(b.images), system.read(b.texts), system.objectives(b)
     asserted = b.texts.asserted

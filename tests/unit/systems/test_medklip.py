@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from radalign.data.batches import BatchError, StudyBatch, TextBatch
-from tests.unit.systems.test_rivals import batch_of, rival
+from tests.unit.systems.conftest import frontal_batch, rival
 
 THREE = 'model.entities=["Pleural Effusion", "Nodule", "Cardiomegaly"]'
 
@@ -24,7 +24,7 @@ def test_reports_become_targets_where_they_are_tokenized():
 @pytest.mark.parametrize(("silence", "counted"), [("ignore", [[0]]), ("absent", [[0], [2]])])
 def test_unsure_findings_never_count_and_silence_as_the_setting_says(silence, counted):
     system = three(f'model.silence="{silence}"').eval()
-    b = batch_of(system)
+    b = frontal_batch(system)
     one = StudyBatch(b.images, system.tokenize(["No effusion. Possible nodule."] * 4))
     with torch.no_grad():
         answers = system._answers(b.images, system.questions)
@@ -34,7 +34,7 @@ def test_unsure_findings_never_count_and_silence_as_the_setting_says(silence, co
 
 def test_a_sentence_is_the_axis_of_its_finding_so_that_zero_shot_is_the_decoder():
     system = three().eval()
-    b = batch_of(system)
+    b = frontal_batch(system)
     texts = system.tokenize(
         ["There is a pleural effusion.", "No pleural effusion.", "Cardiomegaly.", "Hello."]
     )
@@ -50,7 +50,7 @@ def test_a_sentence_is_the_axis_of_its_finding_so_that_zero_shot_is_the_decoder(
 
 def test_an_answer_does_not_depend_on_what_else_is_asked():
     system = three().eval()
-    b = batch_of(system)
+    b = frontal_batch(system)
     together = system.existence(b.images, ["nodule", "a feeding tube", "scoliosis"])
     torch.testing.assert_close(
         system.existence(b.images, ["a feeding tube"])[:, 0], together[:, 1], atol=1e-6, rtol=0
@@ -59,7 +59,7 @@ def test_an_answer_does_not_depend_on_what_else_is_asked():
 
 def test_what_is_usual_is_learned_in_training_and_travels():
     system = three().train()
-    b = batch_of(system)
+    b = frontal_batch(system)
     system.objectives(b)
     assert system.usual.abs().sum() > 0
     assert {"usual", "spread", "share"} <= set(system.own_state())

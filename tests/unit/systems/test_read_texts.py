@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from radalign.systems.read_texts import ReadTexts, grouped_mean, grouped_sum, sentences_of, words_of
 from radalign.weights.tokenizer import HashTokenizer
-from tests.unit.systems.test_rivals import rival
+from tests.unit.systems.conftest import rival
 
 PIECES = ["[CLS]", "no", "ate", "##lect", "##asis", ".", "2", ".", "clear", ".", "[SEP]"]
 

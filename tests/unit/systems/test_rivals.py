@@ -6,37 +6,18 @@ import pytest
 import torch
 
 import radalign
-from radalign.data.batches import ImageBatch, StudyBatch
-from radalign.systems.base import create
+from radalign.data.batches import ImageBatch
 from radalign.systems.recipe import RecipeError
-from tests.unit.systems.conftest import REPORTS, TINY
+from tests.unit.systems.conftest import frontal_batch, rival
 
-SMALL = {
-    "biovil-t": ["model.fusion_width=16", "model.fusion_heads=2", "model.fusion_depth=2"],
-    "convirt": ["model.frozen_text_layers=1"],
-    "medklip": ["model.decoder_width=16", "model.decoder_depth=2", "model.decoder_heads=2"],
-}
 TRAINED = ["linear-heads", "clip-full", "convirt", "gloria", "biovil-t", "medklip", "lora", "hica"]
 ALL = ["frozen", *TRAINED]
-
-
-def rival(name: str, *overrides: str):
-    left = ["adapter_hidden", *(["embedding_width"] if name in ("frozen", "medklip") else [])]
-    shared = [setting for setting in TINY if not any(key in setting for key in left)]
-    return create(name, [*shared, *SMALL.get(name, []), *overrides])
-
-
-def batch_of(system) -> StudyBatch:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (4, 2, 32, 32), dtype=torch.uint8, generator=generator)
-    mask = torch.tensor([[True, True], [True, False], [True, True], [True, False]])
-    return StudyBatch(ImageBatch(images, mask), system.tokenize(REPORTS))
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_embeddings_have_unit_length_and_the_stated_width(name):
     system = rival(name).eval()
-    b = batch_of(system)
+    b = frontal_batch(system)
     for z in (system.encode_images(b.images).global_, system.encode_texts(b.texts).global_):
         assert z.shape == (4, system.width)
         torch.testing.assert_close(z.norm(dim=1), torch.ones(4))
@@ -46,7 +27,7 @@ def test_embeddings_have_unit_length_and_the_stated_width(name):
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_parameter_trains_exactly_if_an_objective_reaches_it(name):
     system = rival(name).train()
-    terms = system.objectives(batch_of(system))
+    terms = system.objectives(frontal_batch(system))
     assert set(terms) == set(system.recipe.objectives)
     system.total(terms).backward()
     assert [n for n, p in system.named_parameters() if p.requires_grad and p.grad is None] == []
@@ -57,7 +38,7 @@ def test_a_parameter_trains_exactly_if_an_objective_reaches_it(name):
 def test_a_few_steps_lower_the_loss_of_a_batch(name):
     torch.manual_seed(0)
     system = rival(name, "train.lr=3e-3").train()
-    b = batch_of(system)
+    b = frontal_batch(system)
     optimiser = torch.optim.AdamW(system.parameter_groups())
     first = system.total(system.objectives(b)).item()
     for _ in range(8):
@@ -71,7 +52,7 @@ def test_a_few_steps_lower_the_loss_of_a_batch(name):
 @pytest.mark.parametrize("name", ALL)
 def test_what_stands_in_an_absent_slot_never_matters(name):
     system = rival(name).eval()
-    b = batch_of(system)
+    b = frontal_batch(system)
     scribbled = b.images.images.clone()
     scribbled[~b.images.view_mask] = 255
     one, two = system.encode_images(b.images), system.encode_images(ImageBatch(scribbled, b.images.view_mask))
@@ -82,7 +63,7 @@ def test_what_stands_in_an_absent_slot_never_matters(name):
 @pytest.mark.parametrize("name", ALL)
 def test_saving_and_loading_gives_the_same_numbers(name, tmp_path):
     system = rival(name)
-    b = batch_of(system)
+    b = frontal_batch(system)
     if system.recipe.objectives:  # one step, so that what travels is not what a recipe would make anew
         system.train().total(system.objectives(b)).backward()
         torch.optim.SGD(system.parameter_groups(), lr=0.1).step()
@@ -103,7 +84,7 @@ def test_every_trained_parameter_is_in_one_optimiser_group(name):
 def test_frozen_keeps_the_cosines_of_the_encoders_whatever_their_widths():
     wide = "backbones.text={random={width=48, depth=1, heads=2, mlp_width=64, vocabulary=200, seed=2}}"
     system = rival("frozen", wide).eval()
-    b = batch_of(system)
+    b = frontal_batch(system)
     assert system.width == 48
     tokens = system.vision(b.images.images[b.images.view_mask][:, None])[:, 0]
     own = torch.nn.functional.normalize(torch.stack([tokens[:2].mean(0), tokens[2]]), dim=-1)

@@ -8,19 +8,12 @@ import pytest
 import torch
 
 import radalign
-from radalign.data.batches import ImageBatch, StudyBatch
 from radalign.data.phantom.simulate import simulate
 from radalign.study import Manifest
-from radalign.systems.base import create
 from radalign.systems.recipe import RecipeError
-from tests.unit.systems.conftest import REPORTS, TINY
+from tests.unit.systems.conftest import frontal_batch, rival
 
 RIVALS = ["linear-heads", "clip-full", "convirt", "gloria", "biovil-t", "lora", "hica"]
-SMALL = {
-    "biovil-t": ["model.fusion_width=16", "model.fusion_heads=2", "model.fusion_depth=2"],
-    "convirt": ["model.frozen_text_layers=1"],
-}
-SHARED = [setting for setting in TINY if "adapter_hidden" not in setting]
 
 
 @pytest.fixture(scope="module")
@@ -30,29 +23,24 @@ def manifest(tmp_path_factory) -> Manifest:
 
 
 def warm(name, *overrides):
-    return create(name, [*SHARED, *SMALL.get(name, []), "model.warm_start=cca", *overrides])
-
-
-def batch_of(system) -> StudyBatch:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (4, 2, 32, 32), dtype=torch.uint8, generator=generator)
-    mask = torch.tensor([[True, True], [True, False], [True, True], [True, False]])
-    return StudyBatch(ImageBatch(images, mask), system.tokenize(REPORTS))
+    return rival(name, "model.warm_start=cca", *overrides)
 
 
 @pytest.mark.parametrize("name", RIVALS)
 def test_before_the_first_step_a_rival_ranks_as_canonical_correlation_does(name, manifest):
-    rival = warm(name)
-    numbers = rival.warm_start(manifest)
-    slots = ", ".join(f'"{slot}"' for slot in rival.recipe.data.slots)
-    closed = create("cca", [*SHARED, f"data.slots=[{slots}]"])
+    started = warm(name)
+    numbers = started.warm_start(manifest)
+    slots = ", ".join(f'"{slot}"' for slot in started.recipe.data.slots)
+    closed = rival("cca", f"data.slots=[{slots}]")
     assert numbers == closed.warm_start(manifest)
-    b = batch_of(rival)
-    for system in (rival.eval(), closed.eval()):
+    b = frontal_batch(started)
+    for system in (started.eval(), closed.eval()):
         assert system.encode_images(b.images).global_.std(0).max() > 0.1  # not one point for all
-    torch.testing.assert_close(rival.encode_images(b.images).global_, closed.encode_images(b.images).global_)
-    torch.testing.assert_close(rival.encode_texts(b.texts).global_, closed.encode_texts(b.texts).global_)
-    torch.testing.assert_close(rival.text_points(b.texts), closed.text_points(b.texts))
+    torch.testing.assert_close(
+        started.encode_images(b.images).global_, closed.encode_images(b.images).global_
+    )
+    torch.testing.assert_close(started.encode_texts(b.texts).global_, closed.encode_texts(b.texts).global_)
+    torch.testing.assert_close(started.text_points(b.texts), closed.text_points(b.texts))
 
 
 @pytest.mark.parametrize("heads", [True, False])
@@ -64,32 +52,31 @@ def test_what_is_to_train_moves_and_maps_stay(name, heads, manifest, tmp_path):
     system = warm(name, "train.lr=3e-3", f"model.train_heads={str(heads).lower()}")
     system.warm_start(manifest)
     maps = {n: v.clone() for n, v in system.maps_head.state_dict().items()}
-    start = system.eval().encode_images(batch_of(system).images).global_
+    start = system.eval().encode_images(frontal_batch(system).images).global_
     optimiser = torch.optim.AdamW(system.parameter_groups(), lr=3e-3)
     losses = []
     for _ in range(8):
         optimiser.zero_grad()
-        loss = system.total(system.train().objectives(batch_of(system)))
+        loss = system.total(system.train().objectives(frontal_batch(system)))
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
-    assert (
-        any(p.any() for p in (*system.image_head.parameters(), *system.text_head.parameters())) or not heads
-    )
+    moved_heads = any(p.any() for p in (*system.image_head.parameters(), *system.text_head.parameters()))
+    assert not heads or moved_heads
     assert all(torch.equal(v, maps[n]) for n, v in system.maps_head.state_dict().items())
-    moved = system.eval().encode_images(batch_of(system).images).global_
+    moved = system.eval().encode_images(frontal_batch(system).images).global_
     assert not torch.allclose(moved, start)
     system.save(tmp_path / "kept")
-    again = radalign.load(tmp_path / "kept").encode_images(batch_of(system).images).global_
+    again = radalign.load(tmp_path / "kept").encode_images(frontal_batch(system).images).global_
     torch.testing.assert_close(again, moved)
 
 
 def test_heads_that_are_neither_started_nor_trained_are_a_sentence():
     with pytest.raises(RecipeError, match="leaves the global heads as they were drawn"):
-        create("lora", [*SHARED, "model.train_heads=false"])
+        rival("lora", "model.train_heads=false")
 
 
 def test_a_warm_start_of_heads_that_are_not_there_is_a_sentence():
     with pytest.raises(RecipeError, match=r"starts heads; with model.head = .none. there are none"):
-        create("frozen", [s for s in SHARED if "width=16" not in s] + ["model.warm_start=cca"])
+        warm("frozen")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from radalign.data.exclusions import ExclusionFlow
 from radalign.data.own_split import one_split, split_name
-from radalign.data.sources.csv_rows import Row, column_names, number, read_csv, row_once, whole
+from radalign.data.sources.csv_rows import Row, number, read_csv, row_once, whole
 from radalign.data.sources.files import need_file
 from radalign.data.sources.mimic_images import image_suffix
 from radalign.data.sources.source import Source, SourceOptions
@@ -41,7 +41,6 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
         SourceError: If the table is missing.
     """
     table = need_file(folder, ["MS_CXR_Local_Alignment*.csv"], "The table of MS-CXR")
-    has_split = "split" in column_names(table)
     suffix = image_suffix(options.images or folder)
     images: dict[str, list[Row]] = {}
     seen: set[tuple[str, ...]] = set()
@@ -55,7 +54,7 @@ def read(folder: Path, flow: ExclusionFlow, options: SourceOptions) -> Iterator[
     for path, rows in images.items():
         flow.found(images=1, studies=1)
         study = _study(path, rows, suffix)
-        words = (split_name(row["split"], path, study.id, flow) for row in rows) if has_split else ("test",)
+        words = (split_name(row.get("split", "test"), path, study.id, flow) for row in rows)
         yield replace(study, split=one_split(words, study.id, flow))
 
 
