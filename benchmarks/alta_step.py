@@ -109,7 +109,9 @@ def plain():
             self.text = BertModel(config, add_pooling_layer=False)
             self.requires_grad_(False)
             self.adapters = nn.ModuleList()
-            for layer in self.vision.encoder.layer:
+            newer = hasattr(self.vision, "layers")  # transformers 5.23 took away the encoder around them
+            self.seeing = self.vision.layers if newer else self.vision.encoder.layer
+            for layer in self.seeing:
                 self._adapt_vision(layer)
             for layer in self.text.encoder.layer:
                 self._adapt_text(layer)
@@ -134,7 +136,8 @@ def plain():
 
         def _adapt_vision(self, layer: nn.Module) -> None:
             attention, beside, seen = self._new(), self._new(), {}
-            layer.attention.output.register_forward_hook(lambda m, i, out: out + attention(out))
+            projection = getattr(layer.attention, "o_proj", None) or layer.attention.output
+            projection.register_forward_hook(lambda m, i, out: out + attention(out))
             layer.layernorm_after.register_forward_hook(lambda m, i, out: seen.update(n=out))
             layer.register_forward_hook(
                 lambda m, i, out: (
@@ -160,17 +163,22 @@ def plain():
             tokens = tokens.gather(1, index[..., None].expand(-1, -1, 768)).unflatten(0, (-1, 4))
             slots = self.view[[0, 1, 0, 1]] + self.time[[0, 0, 1, 1]]  # [4, D]
             tokens = (tokens + slots[:, None]).flatten(0, 1)
-            tokens = self.vision.layernorm(self.vision.encoder(tokens).last_hidden_state)
+            tokens = self.vision.layernorm(self._through(self.seeing, tokens))
             return tokens.unflatten(0, (-1, 4)), keep.unflatten(0, (-1, 4))  # [B, 4, 50, D], [B, 4, 49]
+
+        @staticmethod
+        def _through(layers, x):
+            for layer in layers:
+                out = layer(x)
+                x = out[0] if isinstance(out, tuple) else out
+            return x
 
         def rebuild(self, tokens, keep, images):
             x = self.decoder_in(tokens)
             full = self.mask_token.to(x.dtype).expand(len(x), 196, -1)
             full = full.scatter(1, keep[..., None].expand(-1, -1, 768), x[:, 1:])
             x = torch.cat([x[:, :1], full], 1)
-            for layer in self.decoder:
-                out = layer(x)
-                x = out[0] if isinstance(out, tuple) else out
+            x = self._through(self.decoder, x)
             predicted = self.predict(self.decoder_norm(x))[:, 1:]
             return masked_patch_error(predicted, patch_targets(images, 32), keep)
 
@@ -182,8 +190,8 @@ def plain():
             labels = ids.masked_fill(~hide, -100)
             embedded = self.text.embeddings(torch.cat([ids, ids.masked_fill(hide, 103)]))
             added = torch.cat([torch.zeros_like(image), self.image_to_text(image)])
-            bias = self.text.get_extended_attention_mask(mask.long().repeat(2, 1), (2 * len(ids), 128))
-            tokens = self.text.encoder(embedded + added[:, None], attention_mask=bias).last_hidden_state
+            seen = mask.repeat(2, 1)[:, None, None]  # [2 B, 1, 1, 128] bool, as torch's attention takes it
+            tokens = self.text.encoder(embedded + added[:, None], attention_mask=seen).last_hidden_state
             whole, hidden = tokens.chunk(2)
             logits = self.words(hidden).float()  # [B, 128, 30522]
             return whole, mask, F.cross_entropy(logits.flatten(0, 1), labels.flatten())

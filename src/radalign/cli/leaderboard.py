@@ -30,6 +30,10 @@ def leaderboard(
     cache: Annotated[
         Path | None, typer.Option(help="Folder of decoded images; default: `pixels` beside the manifest.")
     ] = None,
+    records: Annotated[
+        Path | None,
+        typer.Option(help="Folder of results as small files: takes in what is there, adds what is made."),
+    ] = None,
     show_plans: Annotated[bool, typer.Option("--list", help="List the packaged plans.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and no progress.")] = False,
 ) -> None:
@@ -51,8 +55,9 @@ def leaderboard(
             "Name a plan and its data: `radalign leaderboard simulated --data manifest.parquet`."
         )
     options = BoardOptions(
-        page_only, gallery, as_json, True, cache, heat, arms=tuple(arm or ()), seeds=tuple(seed or ())
-    )
+        page_only, gallery, as_json, True, cache, heat, arms=tuple(arm or ()), seeds=tuple(seed or ()),
+        records=records,
+    )  # fmt: skip
     files = make_board(
         load_plan(plan), data, out, options, say=None if as_json else lambda line: typer.echo(line, err=True)
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from radalign.leaderboard.cell_run import FAILED, STOPPED, run_cell
 from radalign.leaderboard.cells import Cell, cells_of, write_failure
 from radalign.leaderboard.plan import BoardPlan, LeaderboardError
+from radalign.leaderboard.records import keep, record_of, take_in
 from radalign.leaderboard.standing import need_same_manifest
 from radalign.study import Manifest
 
@@ -36,6 +37,7 @@ class BoardOptions:
         heat: Also heat maps of words, in a gallery.
         arms: Only these run now; empty = all. The page shows every cell that has a result.
         seeds: Only these run now; empty = all.
+        records: Folder of results as small files: those there are taken in, those made are put there.
     """
 
     page_only: bool = False
@@ -46,6 +48,7 @@ class BoardOptions:
     heat: bool = True
     arms: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
+    records: Path | None = None
 
 
 def make_board(
@@ -75,9 +78,15 @@ def make_board(
     cells = cells_of(
         plan, out, data.absolute(), (options.cache or data.parent / "pixels").absolute(), manifest.sha256()
     )
+    if options.records is not None:
+        for cell in take_in(cells, options.records):
+            say(f"{cell.label}: taken from {record_of(cell, options.records)}.")
     need_same_manifest(cells)
     if not options.page_only:
         _run_missing(cells, options, say)
+    if options.records is not None:
+        for path in keep(cells, options.records):
+            say(f"Wrote {path}.")
     return write_pages(plan, cells, manifest, out, options.gallery, options.heat)
 
 

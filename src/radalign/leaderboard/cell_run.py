@@ -79,7 +79,13 @@ def _judge(folder: Path, job: Job, quiet: bool) -> None:
     judging = Judging.model_validate(job.judging)
     tests = [TestSet.model_validate(test) for test in job.tests]
     manifest = Manifest.read(job.data)
-    system = load(folder / "run" / judging.weights)
+    weights = folder / "run" / judging.weights
+    if not weights.is_dir():
+        raise LeaderboardError(
+            f"{folder} came from a record, which has no weights, and the rules of judging have changed; "
+            "remove the folder to train the cell again."
+        )
+    system = load(weights)
     loaded_s = time.perf_counter() - begin
     with Bar(quiet=quiet) as bar:
         judged, remembering = judge(

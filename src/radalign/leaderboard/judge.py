@@ -7,7 +7,6 @@ A task that cannot be done on these data (no labels, no prior) is a note in the 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -34,6 +33,7 @@ from radalign.images.errors import ImageError
 from radalign.leaderboard.latency import latency, study_flops
 from radalign.leaderboard.plan import ALL, Judging, LeaderboardError, TestSet, need_tasks
 from radalign.leaderboard.remember import Remembering
+from radalign.leaderboard.scores import Drawn, write_draws
 from radalign.leaderboard.subsets import chosen
 from radalign.study import Manifest
 
@@ -63,20 +63,15 @@ class Judged:
 
     def write(self, folder: Path) -> None:
         """Write `draws.npz`, `embeddings.npz` and, last, `result.json`."""
-        keys = list(self.samples)
-        stacked = np.stack([self.samples[key] for key in keys]) if keys else np.zeros((0, 0))
-        _write_arrays(
-            folder / "draws.npz",
-            samples=stacked,
-            keys=np.array(json.dumps(keys)),
-            patients=np.array(json.dumps([self.patients[key] for key in keys])),
-        )
-        if self.embeddings is not None and self.embeddings.text is not None:
-            held = self.embeddings
-            _write_arrays(
-                folder / "embeddings.npz", image=held.image, text=held.text,
-                study_ids=np.array(held.study_ids), patient_ids=np.array(held.patient_ids),
-            )  # fmt: skip
+        with whole_file(folder / "draws.npz") as partial, partial.open("wb") as file:
+            write_draws(file, Drawn(self.samples, self.patients))
+        held = self.embeddings
+        if held is not None and held.text is not None:
+            with whole_file(folder / "embeddings.npz") as partial, partial.open("wb") as file:
+                np.savez_compressed(
+                    file, image=held.image, text=held.text,
+                    study_ids=np.array(held.study_ids), patient_ids=np.array(held.patient_ids),
+                )  # fmt: skip
         self.result.write(folder / "result.json")
 
 
@@ -281,8 +276,3 @@ def _precision(system: Any, judging: Judging) -> Callable[[], AbstractContextMan
         kind = system.device.type
         return lambda: torch.autocast(kind, torch.bfloat16)
     return nullcontext
-
-
-def _write_arrays(path: Path, **arrays: Any) -> None:
-    with whole_file(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)

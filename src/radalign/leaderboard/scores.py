@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,17 @@ class Drawn:
             hashes = json.loads(str(stored["patients"]))
             samples = stored["samples"]
         return cls(dict(zip(keys, samples, strict=True)), dict(zip(keys, hashes, strict=True)))
+
+
+def write_draws(file: BinaryIO, drawn: Drawn) -> None:
+    """Write what `Drawn.read` reads."""
+    keys = list(drawn.samples)
+    np.savez_compressed(
+        file,
+        samples=np.stack([drawn.samples[key] for key in keys]) if keys else np.zeros((0, 0)),
+        keys=np.array(json.dumps(keys)),
+        patients=np.array(json.dumps([drawn.patients[key] for key in keys])),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,116 @@
+"""Results as small files: a board made from records says what the board says that they came from."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from dataclasses import replace
+
+import pytest
+
+from radalign.leaderboard.board import BoardOptions, make_board
+from radalign.leaderboard.plan import LeaderboardError, load_plan
+from tests.unit.leaderboard.conftest import PLAN
+
+pytestmark = pytest.mark.timeout(600)  # the first test waits for the board of all
+
+
+@pytest.fixture(scope="module")
+def records(board, tmp_path_factory):
+    """The records of the session's board."""
+    folder = tmp_path_factory.mktemp("records")
+    make_board(load_plan(board.plan), board.data, board.out, options(folder))
+    return folder
+
+
+def options(records):
+    return BoardOptions(quiet=True, isolate=False, page_only=True, records=records)
+
+
+def section(table, title):
+    return table.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def same_words_and_nearly_same_numbers(one, other):
+    """Numbers of records may differ in the last digit that is shown."""
+    number = r"\d+\.\d+"
+    assert re.sub(number, "N", one) == re.sub(number, "N", other)
+    for a, b in zip(re.findall(number, one), re.findall(number, other), strict=True):
+        assert abs(float(a) - float(b)) <= 1.01 * 10.0 ** -len(a.partition(".")[2])
+
+
+def test_every_cell_with_a_result_has_a_record_that_names_no_place(board, records):
+    done = {path.parent.name for path in board.out.glob("cells/*/result.json")}
+    assert {path.stem for path in records.glob("*.zip")} == done
+    for path in records.glob("*.zip"):
+        with zipfile.ZipFile(path) as archive:
+            text = b"".join(map(archive.read, archive.namelist()))
+            assert "run/best/adapters.safetensors" not in archive.namelist()
+        assert str(board.data.parent).encode() not in text
+
+
+def test_a_board_of_records_shows_what_the_board_showed_that_they_came_from(board, records, tmp_path):
+    said = []
+    files = make_board(load_plan(board.plan), board.data, tmp_path / "other", options(records), said.append)
+    assert len([line for line in said if "taken from" in line]) == len(list(records.iterdir()))
+    made, came = files["table.md"].read_text(), board.files["table.md"].read_text()
+    for title in ("Systems and tasks", "Differences to heads", "Ablations", "Cost", "All numbers"):
+        same_words_and_nearly_same_numbers(section(made, title), section(came, title))
+    html, before = files["page.html"].read_text(), board.files["page.html"].read_text()
+    assert html.count("<polyline") == before.count("<polyline") > 0  # learning curves
+
+
+def test_records_that_say_the_same_stay_as_they_are(board, records):
+    before = {path: path.stat().st_mtime_ns for path in records.iterdir()}
+    said = []
+    make_board(load_plan(board.plan), board.data, board.out, options(records), said.append)
+    assert not [line for line in said if line.startswith("Wrote")]
+    assert {path: path.stat().st_mtime_ns for path in records.iterdir()} == before
+
+
+def test_a_cell_from_a_record_is_not_trained_again(board, records, tmp_path):
+    plan, said = load_plan(board.plan), []
+    run = replace(options(records), page_only=False, arms=("heads",))
+    make_board(plan, board.data, tmp_path / "other", run, said.append)
+    assert [line for line in said if line.startswith("Cell")] == [
+        "Cell 1 of 2: heads, seed 0: done before.",
+        "Cell 2 of 2: heads, seed 1: done before.",
+    ]
+
+
+def test_own_results_are_not_replaced_by_records(board, records, tmp_path):
+    changed = tmp_path / "records"
+    changed.mkdir()
+    for path in records.iterdir():
+        (changed / path.name).write_bytes(b"no record")
+    said = []
+    make_board(load_plan(board.plan), board.data, board.out, options(changed), said.append)
+    assert not [line for line in said if "taken from" in line]
+    assert {p.name: p.read_bytes() for p in changed.iterdir()} == {
+        p.name: p.read_bytes() for p in records.iterdir()
+    }
+
+
+def test_other_rules_need_weights_that_a_record_lacks(board, records, tmp_path):
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN.replace("resamples = 40", "resamples = 50"))
+    run = replace(options(records), page_only=False, arms=("heads",), seeds=(0,))
+    with pytest.raises(LeaderboardError, match="judged by older rules"):
+        make_board(load_plan(plan), board.data, tmp_path / "other", run)
+    why = json.loads((tmp_path / "other" / "cells" / "heads-0" / "failed.json").read_text())["error"]
+    assert re.search(r"heads-0 came from a record, which has no weights", why)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", None])
+def test_a_broken_record_is_named(board, tmp_path, content):
+    path = tmp_path / "records" / "heads-0.zip"
+    path.parent.mkdir()
+    if content is None:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("cell.json", "{}")
+    else:
+        path.write_bytes(content)
+    with pytest.raises(LeaderboardError, match=r"heads-0\.zip is no record"):
+        make_board(load_plan(board.plan), board.data, tmp_path / "other", options(path.parent))
+    assert not (tmp_path / "other" / "cells" / "heads-0").exists()
