@@ -6,16 +6,17 @@ Word-to-patch alignment of every image with every report, forward and backward, 
 all, four slots of 49 patches of which two are empty on average, 128-wide embeddings, reports of 69 tokens on
 average (Open-i's spread). Three peers, each with its own ratio, from the plainest to the most careful:
 
-* `padded_loop`: what is left when all slots are encoded and reports padded to 128, as the plain step of
-  `alta_step.py` does: a loop over reports of 127 words, absent patches and words masked. The same loss.
+* `padded_loop`: what one writes first when all slots are encoded and reports are padded to 128: a loop over
+  reports of 127 words, absent patches and words masked. The same loss.
 * `published_loop`: the loop as GLoRIA published it, each report cut to its length. Its words are repeated for
-  all images; two batched products, two softmaxes with contiguous transposes between them, cosine, exp, sum and
-  log. It has no masks, so that the absent slots' patches are there and its loss is another one.
+  all images; two batched products, two softmaxes with contiguous transposes between them, cosine, exp, sum
+  and log. It has no masks, so that the absent slots' patches are there and its loss is another one.
 * `masked_loop`: a loop over reports cut to their lengths, without those copies, absent patches masked. The
   same loss.
 
-The goal is against `padded_loop`. In turn, one thread, processor time, in float32; with `--bf16` all ways under bfloat16 autocast. The peak
-memory of each way is that of a process of its own, and left out with `--no-memory`.
+The goal is against `padded_loop`; the other two are harder. In turn, one thread, processor time, in float32;
+with `--bf16` all ways under bfloat16 autocast. The peak memory of each way is that of a process of its own,
+and left out with `--no-memory`.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def _to_15_bits(samples: NDArray[Any]) -> NDArray[Any]:
     """The nearest float32 whose last 8 bits are 0, which packs well: a share changes by less than 0.00001.
 
     >>> _to_15_bits(np.array([0.5, 1.0, np.nan])).tolist(), round(float(_to_15_bits(np.array([0.779]))[0]), 7)
-    ([0.5, 1.0, nan], 0.7789993)
+    ([0.5, 1.0, nan], 0.779007)
     """
     bits = np.ascontiguousarray(samples, np.float32).view(np.uint32)
     return ((bits + np.uint32(0x80)) & _KEPT_BITS).view(np.float32)
