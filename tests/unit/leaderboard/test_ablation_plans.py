@@ -1,4 +1,4 @@
-"""Every arm of the packaged ablations and of the board from the closed form trains exactly what its objectives reach, so that its counts are true."""
+"""Every arm of the packaged ablations and of the boards from the closed form trains exactly what its objectives reach, so that its counts are true."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ PLANS = [
     "ablations-nearl",
     "ablations-nearl-small",
     "openi-warm",
+    "simulated-warm",
 ]
 ARMS = {
     f"{plan}: {arm.name}": arm
