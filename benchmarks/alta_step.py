@@ -280,8 +280,9 @@ def main() -> None:
     from radalign.data.provenance import provenance
 
     torch.set_num_threads(asked.threads)
-    found = speed(asked.rounds, asked.batch, not asked.no_fp32)
-    found |= {"peak_gib": {} if asked.no_memory else memory(asked.batch)}
+    # Memory first: while the four steps below are held, another process may not find room beside them.
+    found: dict[str, object] = {"peak_gib": {} if asked.no_memory else memory(asked.batch)}
+    found |= speed(asked.rounds, asked.batch, not asked.no_fp32)
     found |= {"batch": asked.batch, "threads": asked.threads, "goals": GOALS}
     asked.out.write_text(json.dumps({**found, "made_by": provenance()}, indent=1) + "\n")
     for name, value in found.items():
