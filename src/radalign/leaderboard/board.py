@@ -17,7 +17,7 @@ from pathlib import Path
 from radalign.leaderboard.cell_run import FAILED, STOPPED, run_cell
 from radalign.leaderboard.cells import Cell, cells_of, write_failure
 from radalign.leaderboard.plan import BoardPlan, LeaderboardError
-from radalign.leaderboard.records import keep, record_of, take_in
+from radalign.leaderboard.records import keep, take_in
 from radalign.leaderboard.standing import need_same_manifest
 from radalign.study import Manifest
 
@@ -79,8 +79,8 @@ def make_board(
         plan, out, data.absolute(), (options.cache or data.parent / "pixels").absolute(), manifest.sha256()
     )
     if options.records is not None:
-        for cell in take_in(cells, options.records):
-            say(f"{cell.label}: taken from {record_of(cell, options.records)}.")
+        for path, why in take_in(cells, options.records).items():
+            say(f"{path} is not taken in: {why}." if why else f"Taken in: {path}.")
     need_same_manifest(cells)
     if not options.page_only:
         _run_missing(cells, options, say)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from radalign.files import whole_file
 from radalign.leaderboard.cells import PRETRAINED, Cell
 from radalign.leaderboard.plan import LeaderboardError
 from radalign.leaderboard.scores import Drawn, write_draws
+from radalign.leaderboard.standing import data_of, standing
 from radalign.train.folder import held_run
 from radalign.train.record import read_log
 
@@ -39,7 +42,7 @@ def record_of(cell: Cell, folder: Path) -> Path:
 
 
 def keep(cells: Sequence[Cell], folder: Path) -> list[Path]:
-    """Write the record of every cell that is done; one that says the same already stays.
+    """Write the record of every cell that a page may show; one that says the same already stays.
 
     Args:
         cells: Of a board.
@@ -52,19 +55,16 @@ def keep(cells: Sequence[Cell], folder: Path) -> list[Path]:
         WriteRefused: If the disk refuses.
     """
     written = []
-    for cell in cells:
-        if cell.state() != "done":
-            continue
+    for cell in standing(cells)[0]:
         path, made = record_of(cell, folder), _packed(cell)
         if path.is_file() and path.read_bytes() == made:
             continue
-        with whole_file(path) as partial:
-            partial.write_bytes(made)
+        _write(path, made)
         written.append(path)
     return written
 
 
-def take_in(cells: Sequence[Cell], folder: Path) -> list[Cell]:
+def take_in(cells: Sequence[Cell], folder: Path) -> dict[Path, str]:
     """Give every cell that has nothing yet the results of its record.
 
     Args:
@@ -72,22 +72,36 @@ def take_in(cells: Sequence[Cell], folder: Path) -> list[Cell]:
         folder: With records; one that is not there holds none.
 
     Returns:
-        The cells that got theirs.
+        Every record that was read, with "" or why its results are not those of the plan and data.
 
     Raises:
         LeaderboardError: If a record cannot be read.
+        WriteRefused: If the disk refuses.
     """
-    taken = []
+    found = {}
     for cell in cells:
         path = record_of(cell, folder)
-        if not path.is_file() or (cell.folder / RESULT).is_file() or held_run(cell.run):
-            continue
-        files = _unpacked(path)
-        for name in (n for n in KNOWN if n in files and n != RESULT):
-            _write(cell.folder / name, files[name])
-        _write(cell.folder / RESULT, files[RESULT])  # last: until then the cell is not judged
-        taken.append(cell)
-    return taken
+        if path.is_file() and not (cell.folder / RESULT).is_file() and not held_run(cell.run):
+            found[path] = _take(cell, path)
+    return found
+
+
+def _take(cell: Cell, path: Path) -> str:
+    files = _unpacked(path)
+    with tempfile.TemporaryDirectory() as place:
+        tried = replace(cell, folder=Path(place) / cell.folder.name)
+        _write_all(tried, files)
+        if data_of(tried) != cell.job.data_sha256:
+            return "it was made on other studies"
+        if why := standing([tried])[1].get(tried.label):
+            return why
+    _write_all(cell, files)
+    return ""
+
+
+def _write_all(cell: Cell, files: Mapping[str, bytes]) -> None:
+    for name in sorted(files, key=lambda name: name == RESULT):  # last: until then the cell is not judged
+        _write(cell.folder / name, files[name])
 
 
 def _packed(cell: Cell) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 
 from radalign.leaderboard.board import BoardOptions, make_board
 from radalign.leaderboard.plan import LeaderboardError, load_plan
+from radalign.study import Manifest
 from tests.unit.leaderboard.conftest import PLAN
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for the board of all
@@ -53,7 +54,7 @@ def test_every_cell_with_a_result_has_a_record_that_names_no_place(board, record
 def test_a_board_of_records_shows_what_the_board_showed_that_they_came_from(board, records, tmp_path):
     said = []
     files = make_board(load_plan(board.plan), board.data, tmp_path / "other", options(records), said.append)
-    assert len([line for line in said if "taken from" in line]) == len(list(records.iterdir()))
+    assert len([line for line in said if line.startswith("Taken in")]) == len(list(records.iterdir()))
     made, came = files["table.md"].read_text(), board.files["table.md"].read_text()
     for title in ("Systems and tasks", "Differences to heads", "Ablations", "Cost", "All numbers"):
         same_words_and_nearly_same_numbers(section(made, title), section(came, title))
@@ -86,20 +87,46 @@ def test_own_results_are_not_replaced_by_records(board, records, tmp_path):
         (changed / path.name).write_bytes(b"no record")
     said = []
     make_board(load_plan(board.plan), board.data, board.out, options(changed), said.append)
-    assert not [line for line in said if "taken from" in line]
+    assert not [line for line in said if line.startswith("Taken in")]
     assert {p.name: p.read_bytes() for p in changed.iterdir()} == {
         p.name: p.read_bytes() for p in records.iterdir()
     }
 
 
-def test_other_rules_need_weights_that_a_record_lacks(board, records, tmp_path):
-    plan = tmp_path / "plan.toml"
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("resamples = 40", "resamples = 50", "judged by older rules"),
+        ("train.batch_size=4", "train.batch_size=8", "trained with train.batch_size = 4"),
+    ],
+)
+def test_a_record_of_another_plan_is_not_taken_in(board, records, tmp_path, old, new, why):
+    plan, said = tmp_path / "plan.toml", []
+    plan.write_text(PLAN.replace(old, new))
+    with pytest.raises(LeaderboardError, match="No cell has a result yet"):
+        make_board(load_plan(plan), board.data, tmp_path / "other", options(records), said.append)
+    assert all("is not taken in" in line and why in line for line in said)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_record_of_other_studies_is_not_taken_in(board, records, tmp_path):
+    manifest, data, said = Manifest.read(board.data), board.data.with_name("fewer.parquet"), []
+    Manifest(list(manifest)[1:], manifest.root).write(data)
+    with pytest.raises(LeaderboardError, match="No cell has a result yet"):
+        make_board(load_plan(board.plan), data, tmp_path / "other", options(records), said.append)
+    assert len(said) == len(list(records.iterdir()))
+    assert all(line.endswith("is not taken in: it was made on other studies.") for line in said)
+
+
+def test_rules_that_change_afterwards_need_weights_that_a_record_lacks(board, records, tmp_path):
+    out, plan = tmp_path / "other", tmp_path / "plan.toml"
+    make_board(load_plan(board.plan), board.data, out, options(records))
     plan.write_text(PLAN.replace("resamples = 40", "resamples = 50"))
-    run = replace(options(records), page_only=False, arms=("heads",), seeds=(0,))
+    run = BoardOptions(quiet=True, isolate=False, arms=("heads",), seeds=(0,))
     with pytest.raises(LeaderboardError, match="judged by older rules"):
-        make_board(load_plan(plan), board.data, tmp_path / "other", run)
-    why = json.loads((tmp_path / "other" / "cells" / "heads-0" / "failed.json").read_text())["error"]
-    assert re.search(r"heads-0 came from a record, which has no weights", why)
+        make_board(load_plan(plan), board.data, out, run)
+    why = json.loads((out / "cells" / "heads-0" / "failed.json").read_text())["error"]
+    assert "heads-0 came from a record, which has no weights" in why
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", None])
