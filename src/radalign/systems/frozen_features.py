@@ -178,9 +178,7 @@ def training_features(
     begun: list[Features] = []  # of the batches of the portion under way
     for start in starts if progress is None else progress(starts, "Computing frozen features"):
         portion = chosen[start - start % PORTION :][:PORTION]
-        path = (
-            None if kept is None else kept.with_name(f"{kept.stem}-portion-{start // PORTION:05}.safetensors")
-        )
+        path = None if kept is None else _portion_path(kept, start // PORTION)
         if not start % PORTION and path is not None:
             before = _kept_features(path)
             found += [before] if before is not None and before[0] == [s.id for s in portion] else []
