@@ -128,7 +128,9 @@ def test_the_inverse_stands_before_the_output_and_undoes_the_adapter(tiny, side)
     expected = adapter.inverse(seen["out"])
     if side == "text":  # the head reads hidden words only: each of its rows is among the undone tokens
         expected = expected.flatten(0, 1)
-        assert (torch.cdist(seen["given"], expected).min(1).values < 1e-4).all()
+        exact = "donot_use_mm_for_euclid_dist"  # by products, a distance of 0 may come out as 0.005
+        nearest = torch.cdist(seen["given"], expected, compute_mode=exact).min(1).values
+        assert (nearest < 1e-4).all()
     else:
         torch.testing.assert_close(seen["given"], expected)
 
