@@ -12,6 +12,7 @@ import io
 import json
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from radalign.train.record import read_log
 RUN, LOG, RESULT, DRAWS = "run/run.json", "run/log.jsonl", "result.json", "draws.npz"
 FIRST_RUN = f"{PRETRAINED}/run.json"
 NEEDED = ("cell.json", RUN, RESULT)
+FAILED = "failed.json"
 KNOWN = (*NEEDED, LOG, FIRST_RUN, DRAWS)
 _KEPT_BITS = np.uint32(0xFFFFFF00)  # sign, exponent and 15 bits of the fraction
 _SAME_DATE = (1980, 1, 1, 0, 0, 0)  # equal content makes an equal file
@@ -96,6 +98,7 @@ def _take(cell: Cell, path: Path) -> str:
         if why := standing([tried])[1].get(tried.label):
             return why
     _write_all(cell, files)
+    (cell.folder / FAILED).unlink(missing_ok=True)  # an earlier try here no longer matters
     return ""
 
 
@@ -167,7 +170,7 @@ def _unpacked(path: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
             files = {name: archive.read(name) for name in archive.namelist() if name in KNOWN}
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError) as error:
         raise LeaderboardError(f"{path} is no record that can be read ({error}); remove it.") from error
     missing = [name for name in NEEDED if name not in files]
     if missing:

@@ -92,3 +92,11 @@ def test_a_larger_budget_does_not_pull_the_encoder_from_under_a_run(board):
     finally:
         record.write_text(before)
         (board.cell / "pretrained" / RESUME).unlink()
+
+
+def test_a_record_tells_of_both_trainings(board, tmp_path):
+    keep = BoardOptions(quiet=True, isolate=False, page_only=True, records=tmp_path / "records")
+    whole = make_board(load_plan(board.plan), board.data, board.out, keep)["table.md"].read_text()
+    other = make_board(load_plan(board.plan), board.data, tmp_path / "other", keep)["table.md"].read_text()
+    for title in ("## Cost", "## How it was made"):
+        assert other.split(title)[1].split("\n## ")[0] == whole.split(title)[1].split("\n## ")[0]

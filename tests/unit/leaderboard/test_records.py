@@ -80,6 +80,14 @@ def test_a_cell_from_a_record_is_not_trained_again(board, records, tmp_path):
     ]
 
 
+def test_a_record_takes_the_place_of_an_earlier_failure(board, records, tmp_path):
+    cell = tmp_path / "other" / "cells" / "heads-0"
+    cell.mkdir(parents=True)
+    (cell / "failed.json").write_text('{"error": "Memory ran out."}')
+    files = make_board(load_plan(board.plan), board.data, tmp_path / "other", options(records))
+    assert "Memory ran out" not in files["table.md"].read_text()
+
+
 def test_own_results_are_not_replaced_by_records(board, records, tmp_path):
     changed = tmp_path / "records"
     changed.mkdir()
