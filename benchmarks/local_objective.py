@@ -55,6 +55,15 @@ def batched(patches, patch_mask, words, word_mask):
     return local_contrastive(patches, patch_mask, words, word_mask, LocalScales(scale, scale, scale))
 
 
+def both_directions(scores):
+    """Cross-entropy of every image with its report and of every report with its image, from scores [B, B]."""
+    import torch
+    import torch.nn.functional as F
+
+    target = torch.arange(len(scores))
+    return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
+
+
 def masked_loop(patches, patch_mask, words, word_mask):
     """The loss, report by report: the words of one report against the patches of all images."""
     import torch
@@ -69,9 +78,7 @@ def masked_loop(patches, patch_mask, words, word_mask):
         context = torch.bmm(b.transpose(1, 2), patches)  # [B, n, E]
         cosine = F.cosine_similarity(w, context, dim=-1)
         columns.append(scale * (scale * cosine).logsumexp(1))
-    scores = torch.stack(columns, 1)
-    target = torch.arange(len(words))
-    return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
+    return both_directions(torch.stack(columns, 1))
 
 
 def padded_loop(patches, patch_mask, words, word_mask):
@@ -87,15 +94,12 @@ def padded_loop(patches, patch_mask, words, word_mask):
         context = torch.bmm(b.transpose(1, 2), patches)  # [B, L, E]
         cosine = F.cosine_similarity(w, context, dim=-1).masked_fill(~mask, -torch.inf)
         columns.append(scale * (scale * cosine).logsumexp(1))
-    scores = torch.stack(columns, 1)
-    target = torch.arange(len(words))
-    return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
+    return both_directions(torch.stack(columns, 1))
 
 
 def published_loop(patches, patch_mask, words, word_mask):
     """The loop in the published form: embeddings first, everything copied to where the next step wants it."""
     import torch
-    import torch.nn.functional as F
 
     scale, columns, studies = 1 / 0.07, [], len(patches)
     regions = patches.transpose(1, 2)  # [B, E, N] as an image encoder gives them
@@ -108,9 +112,7 @@ def published_loop(patches, patch_mask, words, word_mask):
         product = (word * context).sum(1)
         cosine = product / (word.norm(2, 1) * context.norm(2, 1)).clamp(min=1e-8)
         columns.append((scale * cosine.view(studies, n)).exp().sum(1, keepdim=True).log())  # [B, 1]
-    scores = scale * torch.cat(columns, 1)
-    target = torch.arange(studies)
-    return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
+    return both_directions(scale * torch.cat(columns, 1))
 
 
 def attended(word, regions, scale):
