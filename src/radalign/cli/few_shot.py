@@ -16,9 +16,13 @@ def few_shot(
     out: Annotated[Path, typer.Option(help="Folder of all cells and of the table.")],
     protocol: Annotated[str, typer.Option(help="few-shot or base-to-novel.")] = "few-shot",
     shots: Annotated[
-        str, typer.Option(help="Studies per class; default 1,2,4,8,16 (base-to-novel: 16).")
-    ] = "",
-    seeds: Annotated[str, typer.Option(help="Each draws other studies.")] = "1,2,3",
+        list[str] | None,
+        typer.Option(help="Studies per class, as 1,2 or repeated; default 1,2,4,8,16 (base-to-novel: 16)."),
+    ] = None,
+    seeds: Annotated[
+        list[str] | None,
+        typer.Option(help="Each draws other studies; as 1,2 or repeated; default 1,2,3."),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of every method, repeatable.")
     ] = None,
@@ -43,7 +47,9 @@ def few_shot(
     from radalign.train.device import need_training_device
 
     need_training_device(device)
-    table = make_table(methods, data, out, protocol, shots, seeds, settings or [])
+    table = make_table(
+        methods, data, out, protocol, ",".join(shots or []), ",".join(seeds or ["1,2,3"]), settings or []
+    )
     train = partial(train_cell, cache_folder=cache or out / "pixels", device=device, bar=Bar(quiet=as_json))
     result = few_shot_result(table, run_cells(table, train, progress_bar(as_json)))
     files = write_few_shot(result, out)

@@ -211,7 +211,7 @@ def make_judging(**given: Any) -> Judging:
     try:
         return Judging.model_validate(given)
     except ValidationError as error:
-        raise LeaderboardError(f"These options do not fit:\n{explain(error)}") from error
+        raise LeaderboardError(f"These options do not fit:\n{explain(error, Judging)}") from error
 
 
 def slug(name: str) -> str:
@@ -241,7 +241,7 @@ def load_plan(name_or_path: str | Path) -> BoardPlan:
     try:
         plan = BoardPlan.model_validate(_with_every_recipe(table, path.parent))
     except ValidationError as error:
-        raise LeaderboardError(f"{path} is not a valid plan:\n{explain(error)}") from error
+        raise LeaderboardError(f"{path} is not a valid plan:\n{explain(error, BoardPlan)}") from error
     need_tasks([*plan.evaluate.tasks, *(t for arm in plan.arm for t in arm.tasks)], plan.evaluate.protocols)
     need_options(plan.evaluate)
     return plan

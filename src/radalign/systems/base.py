@@ -97,7 +97,7 @@ class System(nn.Module):
             return self.Settings.model_validate(recipe.model)
         except ValidationError as error:
             raise RecipeError(
-                f"The [model] section of {recipe.name!r} is wrong:\n{explain(error)}"
+                f"The [model] section of {recipe.name!r} is wrong:\n{explain(error, self.Settings)}"
             ) from error
 
     # -- what a system must say ----------------------------------------
@@ -361,16 +361,26 @@ def part_of(name: str, is_backbone: bool) -> str:
     return "heads" if "head" in first or "scale" in first else first
 
 
+def class_of(recipe: Recipe) -> type[System]:
+    """The class of the system that a recipe names.
+
+    Raises:
+        RecipeError: If there is no such system.
+    """
+    if recipe.system not in SYSTEMS:
+        raise RecipeError(f"There is no system {recipe.system!r}; there are {', '.join(sorted(SYSTEMS))}.")
+    module, _, name = SYSTEMS[recipe.system].partition(":")
+    found: type[System] = getattr(import_module(module), name)
+    return found
+
+
 def build(recipe: Recipe) -> System:
     """Make the system that a recipe describes, its trainable parts drawn from `recipe.train.seed`.
 
     Raises:
         RecipeError: If the system or a setting is unknown.
     """
-    if recipe.system not in SYSTEMS:
-        raise RecipeError(f"There is no system {recipe.system!r}; there are {', '.join(sorted(SYSTEMS))}.")
-    module, _, name = SYSTEMS[recipe.system].partition(":")
-    system_class: type[System] = getattr(import_module(module), name)
+    system_class = class_of(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.train.seed)
         return system_class(recipe)

@@ -102,19 +102,33 @@ def recipe_from_table(table: Mapping[str, Any], where: str = "recipe") -> Recipe
     try:
         return Recipe.model_validate(dict(table))
     except ValidationError as error:
-        raise RecipeError(f"{where} is not a valid recipe:\n{explain(error)}") from error
+        raise RecipeError(f"{where} is not a valid recipe:\n{explain(error, Recipe)}") from error
 
 
-def explain(error: ValidationError) -> str:
-    """One line per problem of a pydantic error: the dotted key and what is wrong with it."""
+def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """One line per problem of a pydantic error: the dotted key and what is wrong with it.
+
+    Args:
+        error: What validation said.
+        model: What was validated; with it an unknown key's line lists the keys that there are.
+    """
     lines = []
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"]) or "recipe"
-        unknown = problem["type"] == "extra_forbidden"
-        lines.append(
-            f"  {key}: {'there is no such setting; check its spelling' if unknown else problem['msg']}"
-        )
+        said = problem["msg"]
+        if problem["type"] == "extra_forbidden":
+            known = _keys_beside(problem["loc"], model)
+            said = "there is no such setting; " + (f"there are {known}" if known else "check its spelling")
+        lines.append(f"  {key}: {said}")
     return "\n".join(lines)
+
+
+def _keys_beside(place: Sequence[int | str], model: Any) -> str:
+    """The keys of the table in which a key stands: `betas, clip, ...`; empty where it is no model's table."""
+    for part in place[:-1]:
+        fields = getattr(model, "model_fields", {})
+        model = fields[part].annotation if part in fields else None
+    return ", ".join(sorted(getattr(model, "model_fields", {})))
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any], deep: bool = True) -> Table:

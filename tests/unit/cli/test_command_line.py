@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from radalign.cli import VERBS, build_app
+from radalign.systems.recipe import load_recipe, recipe_from_table, recipe_names
 
 HEAVY = {"torch", "numpy", "pyarrow", "PIL", "matplotlib", "pydicom", "accelerate", "transformers", "pandas"}
 
@@ -70,6 +71,21 @@ def test_a_recipe_prints_as_toml_that_reads_back(tmp_path):
 
     done = cli("recipes", "clinvla-warm")
     assert tomllib.loads(done.stdout)["model"]["warm_start"] == "cca"
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_prints_every_setting_of_its_system_and_still_reads_back_as_itself(name):
+    import tomllib
+
+    from radalign.cli.recipes import with_defaults
+    from radalign.systems.base import class_of
+
+    recipe = load_recipe(name)
+    printed = with_defaults(recipe)
+    assert recipe_from_table(tomllib.loads(printed)) == recipe
+    section = printed.split("[model]\n")[1].split("\n[objectives]")[0]
+    named = {line.removeprefix("# ").split(" = ")[0] for line in section.splitlines() if " = " in line}
+    assert named >= set(class_of(recipe).Settings.model_fields)
 
 
 def test_the_readme_names_only_verbs_that_exist():

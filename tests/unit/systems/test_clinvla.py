@@ -235,7 +235,9 @@ def test_a_full_disk_leaves_the_earlier_folder_as_it_was(tiny, tmp_path, monkeyp
 
 
 def test_unknown_settings_and_objectives_are_named(tiny):
-    with pytest.raises(RecipeError, match=r"adapter_hiden: there is no such setting"):
+    with pytest.raises(
+        RecipeError, match=r"adapter_hiden: there is no such setting; there are adapter_hidden,"
+    ):
         tiny("clinvla", "model.adapter_hiden=3")
     with pytest.raises(RecipeError, match=r"no objective triplet; it has global_contrastive"):
         tiny("clinvla", "objectives.triplet=1")

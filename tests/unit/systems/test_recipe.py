@@ -65,7 +65,7 @@ def test_a_circle_of_recipes_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("train.epoch=5", "train.epoch: there is no such setting"),
+        ("train.epoch=5", "train.epoch: there is no such setting; there are accumulate, "),
         ("train.epochs=0", "train.epochs: .*greater than or equal to 1"),
         ("train.epochs", "is not a setting; write it as"),
         ("name.deeper=1", "name is a single value"),

@@ -26,7 +26,6 @@ from radalign.evaluate.protocols.few_shot_data import (
     EmbeddedSet,
     FewShotSet,
     find_sets,
-    labels_of,
 )
 from radalign.evaluate.protocols.protocol import Options, Protocol
 from radalign.evaluate.results import Measure, Result
@@ -38,7 +37,7 @@ BASE, NOVEL, HM = "base accuracy", "novel accuracy", "HM"
 
 def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Result:
     """Base and novel accuracy and their harmonic mean, for every system, method and data set."""
-    sets = find_sets(folder, options.mode == "strict", labels_of(systems.values()))
+    sets = find_sets(folder, options.mode == "strict", tuple(systems.values()))
     measures: list[Measure] = []
     for data in sets:
         embedded = {name: EmbeddedSet(system, data, options) for name, system in systems.items()}

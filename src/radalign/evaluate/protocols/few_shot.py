@@ -39,7 +39,6 @@ from radalign.evaluate.protocols.few_shot_data import (
     EmbeddedSet,
     FewShotSet,
     find_sets,
-    labels_of,
 )
 from radalign.evaluate.protocols.protocol import Options, Protocol
 from radalign.evaluate.results import Gap, Measure, Result
@@ -48,7 +47,7 @@ from radalign.evaluate.statistic import average_of
 
 def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Result:
     """Every method and number of shots, for every system and data set."""
-    sets = find_sets(folder, options.mode == "strict", labels_of(systems.values()))
+    sets = find_sets(folder, options.mode == "strict", tuple(systems.values()))
     measures: list[Measure] = []
     gaps: list[Gap] = []
     for data in sets:
@@ -68,11 +67,17 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
 
 
 def set_notes(sets: list[FewShotSet]) -> tuple[str, ...]:
-    """A sentence per data set whose training and test images overlap, or that has classes without shots."""
+    """A sentence per data set with overlapping images, studies left out, or classes without shots."""
     leaks = [f"{d.name}: {d.leaked} training images are also test images." for d in sets if d.leaked]
+    unseen = [
+        f"{d.name}: {d.unseen} studies left out, because no image of theirs fits a slot of every system."
+        for d in sets
+        if d.unseen
+    ]
     without = {d.name: ", ".join(d.without_shots) for d in sets if d.without_shots}
     return (
         *leaks,
+        *unseen,
         *(f"{d}: no training image shows {names}; prototypes never name it." for d, names in without.items()),
     )
 
@@ -86,13 +91,17 @@ def resampled(sets: list[FewShotSet]) -> str:
 
 
 def over_sets(measures: list[Measure]) -> list[Measure]:
-    """The mean of every per-set number over the data sets, deviations aside."""
+    """The mean of every per-set number over the data sets, deviations aside; one set keeps its interval."""
     values: dict[tuple[str, str, str], list[Measure]] = {}
     for m in measures:
         if not m.metric.startswith("SD"):
             values.setdefault((m.system, m.task, m.metric), []).append(m)
     return [
-        Measure(*key, float(np.mean([m.value for m in rows])), n=sum(m.n for m in rows), chance=_chance(rows))
+        replace(rows[0], group="")
+        if len(rows) == 1
+        else Measure(
+            *key, float(np.mean([m.value for m in rows])), n=sum(m.n for m in rows), chance=_chance(rows)
+        )
         for key, rows in values.items()
     ]
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radalign.data.examples import VALIDATION_SHOTS, chosen_classes, class_of, draw_shots, of_classes
+from radalign.data.read_slots import has_view
 from radalign.evaluate import metrics
 from radalign.evaluate.embeddings import Embedder, EvaluationError
 from radalign.evaluate.few_shot import Method, Shots
@@ -70,6 +71,7 @@ class FewShotSet:
         test: What is reported.
         leaked: Training images whose bytes are also in the test split.
         sha256: Of the split file or the manifest's content.
+        unseen: Studies left out, because no image of theirs fits a slot of every system.
     """
 
     name: str
@@ -80,6 +82,7 @@ class FewShotSet:
     test: Part
     leaked: int
     sha256: str
+    unseen: int = 0
 
     @property
     def knows_patients(self) -> bool:
@@ -99,20 +102,20 @@ def labels_of(systems: Iterable[Any]) -> tuple[str, ...]:
     return next((r.data.labels for r in recipes if r is not None and r.data.labels), ())
 
 
-def find_sets(folder: Path, strict: bool, labels: Sequence[str] = ()) -> list[FewShotSet]:
+def find_sets(folder: Path, strict: bool, systems: Sequence[Any] = ()) -> list[FewShotSet]:
     """Every data set with a split file, in the folder or one below it.
 
     Args:
-        folder: Where to look.
+        folder: Where to look, or a manifest.
         strict: Take training images that are also test images out of the training split, and refuse what
             picks settings and is tested too.
-        labels: For a manifest: the classes in order; empty takes all of its labels.
+        systems: For a manifest: their recipes name the classes (else all of its labels) and the slots.
 
     Raises:
         EvaluationError: If there is none, a split file cannot be read, or strict mode refuses it.
     """
     if folder.suffix == ".parquet":
-        return [set_of_manifest(folder, labels)]
+        return [set_of_manifest(folder, systems)]
     files = sorted([*folder.glob("split*.json"), *folder.glob("*/split*.json")])
     if not files:
         raise EvaluationError(
@@ -169,32 +172,38 @@ def read_set(path: Path, strict: bool = False) -> FewShotSet:
     if strict:
         need_apart(parts["val"].patients, parts["test"].patients, path)
     class_names = tuple(names[i].replace("_", " ") for i in range(len(names)))
-    return FewShotSet(path.parent.name, root, class_names, **parts, leaked=len(leaks), sha256=sha256_of(text))
+    train, val, test = (parts[part] for part in PARTS)
+    return FewShotSet(path.parent.name, root, class_names, train, val, test, len(leaks), sha256_of(text))
 
 
-def set_of_manifest(path: Path, labels: Sequence[str] = ()) -> FewShotSet:
+def set_of_manifest(path: Path, systems: Sequence[Any] = ()) -> FewShotSet:
     """The studies of a manifest that show exactly one class; no manifest has a patient in two splits.
 
     Args:
         path: The manifest, with a split.
-        labels: The classes in order; empty takes all labels of the manifest.
+        systems: Their recipes name the classes (else all labels of the manifest); a study that one of them
+            has no image for is left out for all, so that all are tested on the same.
 
     Raises:
         EvaluationError: If a split that is needed has none of them.
     """
     manifest = Manifest.read(path)
-    names = chosen_classes(manifest.studies, labels)
-    parts = {}
+    names = chosen_classes(manifest.studies, labels_of(systems))
+    slots = [system.recipe.data for system in systems if hasattr(system, "recipe")]
+    parts, unseen = {}, 0
     for part, split in zip(PARTS, SPLITS, strict=True):
-        seen = (study for study in manifest.where(split=split) if study.views)
-        studies = of_classes(seen, names)
+        shown = of_classes(manifest.where(split=split), names)
+        studies = [s for s in shown if s.views and all(has_view(s, manifest, own) for own in slots)]
+        unseen += len(shown) - len(studies)
         parts[part] = Part(studies, np.array([class_of(study, names) for study in studies], dtype=np.int64))
         if not studies and part != "val":
             raise EvaluationError(
-                f"No study of the split {split!r} of {path} shows exactly one of {', '.join(names[:9])}; "
-                "split the manifest with `radalign data split`, or name fewer classes."
+                f"No study of the split {split!r} of {path} shows exactly one of {', '.join(names[:9])}"
+                f"{' in an image that every system takes' if shown else ''}; split the manifest with "
+                "`radalign data split`, or name fewer classes."
             )
-    return FewShotSet(path.stem, manifest.root, names, **parts, leaked=0, sha256=manifest.sha256())
+    train, val, test = (parts[part] for part in PARTS)
+    return FewShotSet(path.stem, manifest.root, names, train, val, test, 0, manifest.sha256(), unseen)
 
 
 class EmbeddedSet:

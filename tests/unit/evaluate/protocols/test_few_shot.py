@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,6 +43,12 @@ def rewrite(folder, change):
     change(lists)
     path.write_text(json.dumps(lists))
     return path
+
+
+def replace_slots(recipe, slots):
+    other = copy(recipe)
+    other.data = recipe.data.model_copy(update={"slots": slots})
+    return other
 
 
 def words(offset=0.0):
@@ -174,9 +182,37 @@ def test_intervals_resample_patients_where_the_data_name_them(tmp_path, angles, 
                 studies.append(Study(f"{name}{part}{i}", patient, views, labels={name: 1}, split=part))
     Manifest(studies, tmp_path).write(tmp_path / "m.parquet")
     found = few_shot.run({"fake": angles(words())}, tmp_path / "m.parquet", Options(resamples=5))
-    measure = next(m for m in found.measures if m.task == "prototypes, K = 1" and m.low is not None)
-    assert (measure.n, measure.patients) == (24, 8)
+    of_set, over_all = (m for m in found.measures if m.task == "prototypes, K = 1" and m.metric == "accuracy")
+    assert (of_set.n, of_set.patients, of_set.group) == (24, 8, "m")
+    assert over_all == replace(of_set, group="")  # one set: its number, interval included
     assert "by resampling patients" in footnote(found)
+
+
+def test_a_study_that_one_system_has_no_image_for_is_left_out_for_all_and_counted(
+    tmp_path, angles, write_image, monkeypatch, fast_recipe
+):
+    monkeypatch.setattr(few_shot, "SHOTS", (1,))
+    studies = []
+    for name, angle in ANGLES.items():
+        for part in ("train", "validate", "test"):
+            for i, position in enumerate(("PA", "LL") if part == "test" else ("PA",)):
+                path = f"{name}-{part}{i}.png"
+                write_image(tmp_path / path, angle)
+                views = (View(path, position),)
+                studies.append(Study(path, f"p-{path}", views, labels={name: 1}, split=part))
+    Manifest(studies, tmp_path).write(tmp_path / "m.parquet")
+    takes_all, frontal_alone = angles(words()), angles(words())
+    takes_all.recipe = replace_slots(fast_recipe, ("current_frontal", "current_lateral"))
+    frontal_alone.recipe = fast_recipe
+    both = few_shot.run({"a": takes_all, "b": frontal_alone}, tmp_path / "m.parquet", Options(resamples=5))
+    tested = {
+        m.system: m.n for m in both.measures if m.metric == "accuracy" and m.task == "prototypes, K = 1"
+    }
+    assert tested == {"a": 4, "b": 4}
+    assert both.notes == ("m: 4 studies left out, because no image of theirs fits a slot of every system.",)
+    alone = few_shot.run({"a": takes_all}, tmp_path / "m.parquet", Options(resamples=5))
+    assert {m.n for m in alone.measures if m.task == "prototypes, K = 1" and m.metric == "accuracy"} == {8}
+    assert alone.notes == ()
 
 
 def test_a_split_file_without_patients_says_that_images_were_resampled(folder, angles, monkeypatch):
