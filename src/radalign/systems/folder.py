@@ -22,6 +22,7 @@ from torch import Tensor
 from radalign.files import open_as_umask_says
 from radalign.systems.recipe import Recipe, recipe_from_table
 from radalign.systems.recipe_versions import old_scale, upgraded
+from radalign.weights.download import HUB, download
 from radalign.weights.sums import DamagedFileError, load_summed, save_summed
 from radalign.weights.undrawn import loading
 
@@ -162,10 +163,8 @@ def located(name: str | Path) -> Path:
     Raises:
         SystemFolderError: If there is none.
     """
-    if str(name).startswith("hf://"):
-        from huggingface_hub import snapshot_download
-
-        return Path(snapshot_download(str(name).removeprefix("hf://")))
+    if str(name).startswith(HUB):
+        return download(str(name))
     folder = Path(name)
     names = ("best", "best.old", "last", "last.old")  # .old: a crash came between the two renames of a save
     for candidate in (folder, *(folder / n for n in names), folder.with_name(folder.name + ".old")):

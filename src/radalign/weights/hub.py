@@ -26,6 +26,7 @@ from typing import Any
 from radalign.nn.text import TextConfig, TextEncoder
 from radalign.nn.vision import VisionConfig, VisionEncoder
 from radalign.weights import bert, biomedclip, clip, dinov2, vit
+from radalign.weights.download import HUB, download
 from radalign.weights.files import read_checkpoint, read_folder, read_json
 from radalign.weights.fill import fill
 from radalign.weights.names import Account, CheckpointError, NameMap, Published
@@ -242,8 +243,8 @@ def _text_folder(spec: str) -> Path:
 
 def _folder(spec: str) -> Path:
     """The local folder of a spec, downloaded when it names the hub."""
-    if spec.startswith("hf://"):
-        return _download(spec.removeprefix("hf://"))
+    if spec.startswith(HUB):
+        return _download(spec)
     if not Path(spec).is_dir():
         raise CheckpointError(
             f"{spec} is neither a known encoder (dinov2-s-derived, minilm-l6) nor a folder; "
@@ -252,19 +253,15 @@ def _folder(spec: str) -> Path:
     return Path(spec)
 
 
-def _download(repository: str) -> Path:
+def _download(spec: str) -> Path:
     """A hub repository on this disk; PyTorch files only when it has no safetensors."""
-    from huggingface_hub import snapshot_download
-
-    folder = Path(snapshot_download(repository, allow_patterns=_HUB_FILES))
-    if not any(folder.glob("*.safetensors")):
-        folder = Path(snapshot_download(repository, allow_patterns=[*_HUB_FILES, "*.bin"]))
-    return folder
+    folder = download(spec, _HUB_FILES)
+    return folder if any(folder.glob("*.safetensors")) else download(spec, [*_HUB_FILES, "*.bin"])
 
 
 def _name(spec: str) -> str:
     """The name in an identity: the hub's, the wheel's, or the folder's last part."""
-    return spec.removeprefix("hf://") if spec.startswith("hf://") else Path(spec).name
+    return spec.removeprefix(HUB) if spec.startswith(HUB) else Path(spec).name
 
 
 def _clip_part(settings: Mapping[str, Any], part: str) -> tuple[Mapping[str, Any], int]:

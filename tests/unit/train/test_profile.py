@@ -13,7 +13,7 @@ from radalign.systems.base import create
 from radalign.systems.recipe import RecipeError
 from radalign.train.profile.counting import count_images, count_step, count_text
 from radalign.train.profile.products import MatrixProducts
-from radalign.train.profile.report import Ask, open_system
+from radalign.train.profile.report import Ask, open_system, profile
 from tests.unit.systems.conftest import TINY
 
 BACKBONES = [setting for setting in TINY if not setting.startswith("model.")]
@@ -120,6 +120,22 @@ def test_the_command_prints_a_profile_whose_parts_add_up():
     )
     assert "torch's GFLOP" in table.stdout
     assert "training step" not in table.stdout
+
+
+@pytest.mark.parametrize("recipe", ["clip-adapter-offline", "tip-adapter-f-offline", "tip-adapter-offline"])
+def test_a_classifier_without_classes_of_its_own_is_measured_with_ten(recipe):
+    system = create(recipe, BACKBONES)
+    found = profile(system, Ask(batch=2, calls=1, precision="fp32"))
+    assert len(system.classes) == 10
+    assert found.notes[0].startswith("Measured with 10 classes of 16 studies; ")
+    trains = recipe != "tip-adapter-offline"
+    assert ("training step" in [count.case for count in found.counts]) == trains
+    assert found.notes[1:] == ([] if trains else ["No training step: nothing here trains by gradient."])
+    if recipe == "tip-adapter-f-offline":
+        assert found.parameters["keys"] == {
+            "all": 160 * system.keys.shape[1],
+            "trainable": system.keys.numel(),
+        }
 
 
 def test_what_cannot_be_profiled_is_said(tmp_path):

@@ -1,4 +1,6 @@
 import json
+import os
+import subprocess
 import sys
 import types
 
@@ -142,6 +144,17 @@ def test_only_hub_names_touch_the_network_and_pickles_are_fetched_only_in_need(t
     with pytest.raises(CheckpointError, match="neither"):
         hub.load_vision("hf://org/name")
     assert asked[1:] == [("org/name", False), ("org/name", True)]
+
+
+def test_a_hub_that_does_not_answer_is_one_sentence_that_names_the_way_without_a_network(tmp_path):
+    code = "from radalign.weights.hub import load_vision; load_vision('hf://org/name')"
+    closed = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | closed, capture_output=True, text=True, timeout=120
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("radalign.weights.names.CheckpointError: hf://org/name cannot be downloaded (")
+    assert last.endswith("name that folder instead (of an encoder: --set backbones.vision=FOLDER).")
 
 
 def write_vit(encoder, folder):

@@ -16,6 +16,7 @@ from radalign.systems.base import System, create, load
 from radalign.systems.recipe import RecipeError
 from radalign.train.device import Processes
 from radalign.train.profile.counting import Count, count_images, count_step, count_text
+from radalign.train.profile.inputs import give_classes
 from radalign.train.profile.measuring import Latency, measure_images, measure_step, measure_texts
 
 
@@ -94,6 +95,7 @@ def profile(system: System, ask: Ask) -> Profile:
     tokens = ask.tokens or min(system.recipe.backbones.max_tokens, system.text.max_tokens)
     train = system.recipe.train.model_copy(update={"precision": ask.precision, "track": "none"})
     processes = Processes(train, ask.device, Path())
+    classes = give_classes(system)
     system.to(processes.device)
     found = Profile(
         system.recipe.name,
@@ -102,7 +104,7 @@ def profile(system: System, ask: Ask) -> Profile:
         [],
         f"{_device_name(processes.device)}, {torch.get_num_threads()} threads",
         processes.precision,
-        [],
+        [classes] if classes else [],
     )
     batch, calls = ask.batch, ask.calls
     _keep(found, "images", lambda: count_images(system, views))
