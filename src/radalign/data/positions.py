@@ -16,8 +16,7 @@ def guess_positions(
     """Fill empty positions with `FRONTAL` or `LATERAL`.
 
     Of a study of two views without a position, the one that looks more frontal is the frontal and the other
-    the
-    lateral: two views of a chest nearly always are that pair. Any other view is judged by itself.
+    the lateral: two views of a chest nearly always are that pair. Any other view is judged by itself.
 
     Args:
         studies: In any order.
