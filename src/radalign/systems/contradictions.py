@@ -73,6 +73,24 @@ def need_objective(trains: bool, weights: Mapping[str, float], names: Sequence[s
         raise RecipeError(f"No objective has a weight above 0, so nothing could train; set one of {known}.")
 
 
+def need_more_than_scales(trained: Sequence[str]) -> None:
+    """Refuse to train temperatures alone: no embedding would ever move.
+
+    Args:
+        trained: Names of the trainable parameters.
+
+    Raises:
+        RecipeError: If there are no others.
+
+    >>> need_more_than_scales(["image_head.weight", "log_scale"])
+    """
+    if trained and all(name.endswith(("log_scale", "log_scales")) for name in trained):
+        raise RecipeError(
+            f"Nothing but temperatures would train ({', '.join(trained)}), so that no embedding could move; "
+            "let heads, adapters or an encoder train."
+        )
+
+
 def need_targets(slots: Sequence[str], mask_ratio: float, slot: str = "") -> None:
     """Refuse pixels to rebuild that are not there.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from radalign.objectives.collapse import CollapseError
 from radalign.study import Manifest
-from radalign.systems.contradictions import need_objective
+from radalign.systems.contradictions import need_more_than_scales, need_objective
 from radalign.systems.start_from import start_from
 from radalign.train.bar import Bar
 from radalign.train.device import Processes
@@ -25,7 +25,7 @@ from radalign.train.prepare import prepare_data
 from radalign.train.result import RunResult, run_details
 from radalign.train.run import Run
 from radalign.train.selection import need_known
-from radalign.train.start import TrainError
+from radalign.train.start import TrainError, trainable
 
 
 def train(
@@ -68,8 +68,9 @@ def train(
         KeyboardInterrupt: If somebody asks to stop before the first step; what was computed is kept.
     """
     out = Path(out)
-    trains = any(p.requires_grad for p in system.parameters())
-    need_objective(trains, system.recipe.objectives, getattr(system, "objective_names", ()))
+    trained = list(trainable(system))
+    need_more_than_scales(trained)
+    need_objective(bool(trained), system.recipe.objectives, getattr(system, "objective_names", ()))
     need_known(system.recipe.train.select, system)
     if fail_on_collapse and not getattr(system, "aligns", True):
         raise TrainError("This system aligns nothing, so nothing can collapse; leave --fail-on-collapse out.")

@@ -91,6 +91,13 @@ def test_weights_that_are_all_zero_are_refused_before_an_image_is_read(recipe, s
         system.total({})
 
 
+def test_a_run_that_could_move_temperatures_alone_is_refused_before_an_image_is_read(tmp_path):
+    system = create("linear-heads", [*PLAIN, "model.warm_start=cca", "model.train_heads=false"])
+    with pytest.raises(RecipeError, match=r"Nothing but temperatures would train \(log_scale\)"):
+        train(system, Manifest([], tmp_path), tmp_path / "run", tmp_path / "pixels", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
 def test_heads_may_train_without_adapters_and_then_no_query_counts_as_trainable():
     system = create("nearl-offline", [*PLAIN, "model.vision_adapters=false", "model.text_adapters=false"])
     trains = {name.split(".")[0] for name, p in system.named_parameters() if p.requires_grad}
