@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from radalign.evaluate.embeddings import EvaluationError, Progress
 from radalign.evaluate.few_shot import SEEDS, SHOTS
 from radalign.files import whole_file
 from radalign.study import Manifest, Study
+
+if TYPE_CHECKING:
+    from radalign.systems.remembered import Remembered
 
 FEW_SHOT, BASE_TO_NOVEL = "few-shot", "base-to-novel"
 BASE_SHOTS = (16,)
@@ -138,7 +141,10 @@ def run_cells(table: Table, train_cell: TrainCell, progress: Progress | None = N
     Raises:
         EvaluationError: If a test split is empty, or a recipe does not learn classes.
     """
+    from radalign.systems.remembered import Remembered
+
     cells = []
+    memory = Remembered()
     for path in table.data:
         manifest = Manifest.read(path)
         for method in table.methods:
@@ -152,7 +158,7 @@ def run_cells(table: Table, train_cell: TrainCell, progress: Progress | None = N
                     )
                     overrides = _overrides(table, shots, seed)
                     run = train_cell(method, overrides, manifest, place)
-                    cells.append(_tested(table, manifest, set_name(path), place, run, progress))
+                    cells.append(_tested(table, manifest, set_name(path), place, run, progress, memory))
     return cells
 
 
@@ -169,11 +175,12 @@ def _tested(
     place: Path,
     run: Mapping[str, Any],
     progress: Progress | None,
+    memory: Remembered,
 ) -> Cell:
     path, made = place / "test.json", run["details"]
     recipe = made["recipe"]
     if not path.is_file():
-        found = decide_on_test(place, manifest, table.protocol, progress)
+        found = decide_on_test(place, manifest, table.protocol, progress, memory)
         with whole_file(path) as partial:
             partial.write_text(
                 json.dumps({part: [rows.tolist() for rows in pair] for part, pair in found.items()}),
@@ -217,9 +224,20 @@ def _parts(protocol: str) -> tuple[Part, ...]:
 
 
 def decide_on_test(
-    place: Path, manifest: Manifest, protocol: str, progress: Progress | None = None
+    place: Path,
+    manifest: Manifest,
+    protocol: str,
+    progress: Progress | None = None,
+    memory: Remembered | None = None,
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]]:
     """Decide on the whole test split with the system of a run; each part among its own classes.
+
+    Args:
+        place: The run.
+        manifest: With a test split.
+        protocol: Which parts the test has.
+        progress: Wraps the loop over studies.
+        memory: Where systems over frozen towers find the features of the test studies that another cell made.
 
     Returns:
         Per part: 1 where the decision was right, and the number of the true class.
@@ -229,12 +247,16 @@ def decide_on_test(
     """
     from radalign.systems.base import load
     from radalign.systems.classifier import Classifier
+    from radalign.systems.frozen_space import FrozenSpace
 
     system = load(place)
     if not isinstance(system, Classifier) or not system.learns_from_labels:
         raise EvaluationError(
             f"{system.recipe.name} does not learn classes; name recipes such as nearl-few-shot."
         )
+    space = getattr(system, "space", None)
+    if memory is not None and isinstance(space, FrozenSpace):
+        space.memory = memory
     data = system.recipe.data
     names = chosen_classes(manifest.studies, data.labels)
     found: dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]] = {}

@@ -30,6 +30,7 @@ from radalign.systems.base import Progress, Settings, System
 from radalign.systems.contradictions import Template
 from radalign.systems.frozen_features import pooled_texts, pooled_views
 from radalign.systems.recipe import RecipeError
+from radalign.systems.remembered import Remembered
 
 
 class FrozenSpaceSettings(Settings):
@@ -84,6 +85,7 @@ class FrozenSpace(nn.Module):
     def __init__(self, system: System) -> None:
         super().__init__()
         self.maps: LabelMaps | None = None if has_joint_space(system) else LabelMaps(system)
+        self.memory = Remembered()
 
     @property
     def scale(self) -> float:
@@ -95,14 +97,33 @@ class FrozenSpace(nn.Module):
         """E: of the published space, or of the texts."""
         return joint_width(system) or system.text.width
 
+    def features(self, system: System, images: ImageBatch) -> Tensor:
+        """What the frozen tower makes of every present view: [N, E] in a joint space, else [N, 2 D].
+
+        Batches of evaluation come again (in every epoch's validation, every cell's test), so they are
+        remembered; in training images change with every draw.
+        """
+
+        def make() -> Tensor:
+            if self.maps is not None:
+                return pooled_views(system.vision, images)
+            tokens = system.vision(images.images[images.view_mask][:, None])  # [N, 1 + P, D]
+            projected: Tensor = system.vision.projection(tokens[:, 0])  # type: ignore[misc]
+            return projected
+
+        if system.training:
+            return make()
+        looks = (system.vision.mean, system.vision.std)  # a recipe may set its own
+        kind = "projected" if self.maps is None else "pooled"
+        return self.memory.of(images, f"{system.backbones['vision']} {looks} {kind}", make)
+
     def images(self, system: System, images: ImageBatch) -> Tensor:
         """Image features before they become unit vectors: [B, E]."""
-        if self.maps is not None:
-            mapped: Tensor = self.maps.image(pooled_views(system.vision, images), images.view_mask)
-            return mapped
-        tokens = system.vision(images.images[images.view_mask][:, None])  # [N, 1 + P, D]
-        projected: Tensor = system.vision.projection(tokens[:, 0])  # type: ignore[misc]
-        return mean_over_views(projected, images.view_mask)
+        rows = self.features(system, images)
+        if self.maps is None:
+            return mean_over_views(rows, images.view_mask)
+        mapped: Tensor = self.maps.image(rows, images.view_mask)
+        return mapped
 
     def both(self, system: System, images: ImageBatch) -> tuple[Tensor, Tensor]:
         """Unit features in the joint space [B, E], and the ones that images are compared by [B, F].
@@ -113,7 +134,7 @@ class FrozenSpace(nn.Module):
         if self.maps is None:
             z = F.normalize(self.images(system, images), dim=-1)
             return z, z
-        rows = pooled_views(system.vision, images)
+        rows = self.features(system, images)
         mapped = self.maps.image(rows, images.view_mask)
         plain = self.maps.image.standardise(rows, images.view_mask)
         return F.normalize(mapped, dim=-1), F.normalize(plain, dim=-1)
