@@ -36,9 +36,9 @@ def recipes(
 
 def model_defaults(recipe: Recipe) -> dict[str, Any]:
     """The settings of a recipe's system that the recipe leaves as they are: key -> value."""
-    from radalign.systems.base import class_of
+    from radalign.systems.base import system_class
 
-    settings = class_of(recipe).Settings
+    settings = system_class(recipe).Settings
     return settings().model_dump(mode="json", exclude=set(recipe.model))
 
 
@@ -49,9 +49,9 @@ def with_defaults(recipe: Recipe) -> str:
     """
     import tomli_w
 
-    from radalign.systems.base import class_of
+    from radalign.systems.base import system_class
 
-    fields = class_of(recipe).Settings.model_fields
+    fields = system_class(recipe).Settings.model_fields
     lines = []
     for key, value in model_defaults(recipe).items():
         shown = "none" if value is None else tomli_w.dumps({key: value}).split("=", 1)[-1].strip()

@@ -361,7 +361,7 @@ def part_of(name: str, is_backbone: bool) -> str:
     return "heads" if "head" in first or "scale" in first else first
 
 
-def class_of(recipe: Recipe) -> type[System]:
+def system_class(recipe: Recipe) -> type[System]:
     """The class of the system that a recipe names.
 
     Raises:
@@ -380,10 +380,10 @@ def build(recipe: Recipe) -> System:
     Raises:
         RecipeError: If the system or a setting is unknown.
     """
-    system_class = class_of(recipe)
+    make = system_class(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.train.seed)
-        return system_class(recipe)
+        return make(recipe)
 
 
 def create(name_or_path: str | Path, overrides: Sequence[str] = ()) -> System:

@@ -78,14 +78,14 @@ def test_a_recipe_prints_every_setting_of_its_system_and_still_reads_back_as_its
     import tomllib
 
     from radalign.cli.recipes import with_defaults
-    from radalign.systems.base import class_of
+    from radalign.systems.base import system_class
 
     recipe = load_recipe(name)
     printed = with_defaults(recipe)
     assert recipe_from_table(tomllib.loads(printed)) == recipe
     section = printed.split("[model]\n")[1].split("\n[objectives]")[0]
     named = {line.removeprefix("# ").split(" = ")[0] for line in section.splitlines() if " = " in line}
-    assert named >= set(class_of(recipe).Settings.model_fields)
+    assert named >= set(system_class(recipe).Settings.model_fields)
 
 
 def test_the_readme_names_only_verbs_that_exist():
