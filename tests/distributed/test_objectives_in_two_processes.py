@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from radalign.systems.base import SYSTEMS
+from radalign.systems.kinds import SYSTEMS
 from tests.distributed.objectives_work import CASES, losses_and_gradients, made
 from tests.distributed.two_processes import run_in_two_processes
 

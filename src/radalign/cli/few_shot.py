@@ -48,7 +48,7 @@ def few_shot(
 
     need_training_device(device)
     table = make_table(
-        methods, data, out, protocol, ",".join(shots or []), ",".join(seeds or ["1,2,3"]), settings or []
+        methods, data, out, protocol, ",".join(shots or []), ",".join(seeds or []), settings or []
     )
     train = partial(train_cell, cache_folder=cache or out / "pixels", device=device, bar=Bar(quiet=as_json))
     result = few_shot_result(table, run_cells(table, train, progress_bar(as_json)))

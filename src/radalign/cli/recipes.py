@@ -36,7 +36,7 @@ def recipes(
 
 def model_defaults(recipe: Recipe) -> dict[str, Any]:
     """The settings of a recipe's system that the recipe leaves as they are: key -> value."""
-    from radalign.systems.base import system_class
+    from radalign.systems.kinds import system_class
 
     settings = system_class(recipe).Settings
     return settings().model_dump(mode="json", exclude=set(recipe.model))
@@ -49,7 +49,7 @@ def with_defaults(recipe: Recipe) -> str:
     """
     import tomli_w
 
-    from radalign.systems.base import system_class
+    from radalign.systems.kinds import system_class
 
     fields = system_class(recipe).Settings.model_fields
     lines = []

@@ -76,14 +76,15 @@ def make_table(
     methods: Sequence[str], data: Sequence[Path], out: Path, protocol: str, shots: str, seeds: str,
     settings: Sequence[str],
 ) -> Table:  # fmt: skip
-    """A table from what a command line gives; no shots take the protocol's own.
+    """A table from what a command line gives; without shots or seeds it takes the protocol's own.
 
     Raises:
         EvaluationError: If a number is none, or something is missing or named twice.
     """
     own = BASE_SHOTS if protocol == BASE_TO_NOVEL else SHOTS
     numbers = numbers_of(shots) if shots else own
-    return Table(tuple(methods), tuple(data), out, protocol, numbers, numbers_of(seeds), tuple(settings))
+    drawn = numbers_of(seeds) if seeds else SEEDS
+    return Table(tuple(methods), tuple(data), out, protocol, numbers, drawn, tuple(settings))
 
 
 def numbers_of(text: str) -> tuple[int, ...]:

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from radalign.files import WriteRefused
-from radalign.leaderboard.cells import PRETRAINED, Job, needs_pretraining, needs_training, write_failure
+from radalign.leaderboard.cells import (
+    FAILURE,
+    PRETRAINED,
+    Job,
+    needs_pretraining,
+    needs_training,
+    write_failure,
+)
 from radalign.leaderboard.plan import Judging, LeaderboardError, TestSet
 
 STOPPED, FAILED = 130, 1
@@ -36,7 +43,7 @@ def run_cell(folder: Path, quiet: bool = True) -> bool:
         ValueError: Whatever training or judging says is wrong.
     """
     job = Job.read(folder)
-    (folder / "failed.json").unlink(missing_ok=True)
+    (folder / FAILURE).unlink(missing_ok=True)
     first = job.first() if needs_pretraining(folder, job) else None
     if first and not _train(folder, folder / PRETRAINED, first, quiet):
         return False

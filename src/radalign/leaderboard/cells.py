@@ -28,7 +28,7 @@ from radalign.train.folder import RESUME, held_run, read_run
 from radalign.train.record import write_json
 from radalign.train.start import MAY_CHANGE, differences
 
-PRETRAINED = "pretrained"
+PRETRAINED, FAILURE = "pretrained", "failed.json"
 LATER = {"pooling": ""}
 """Rules that came later: the value that every cell of before was judged by, which is not written."""
 
@@ -132,7 +132,7 @@ class Cell:
 
     def failure(self) -> str:
         """Why it has no result, "" when it has not failed."""
-        path = self.folder / "failed.json"
+        path = self.folder / FAILURE
         return str(json.loads(path.read_text(encoding="utf-8"))["error"]) if path.is_file() else ""
 
 
@@ -291,7 +291,7 @@ def _prompts_sha256(name: str) -> str:
 def write_failure(folder: Path, error: str, trace: str = "") -> None:
     """Say why a cell has no result."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "failed.json", {"error": error, "trace": trace})
+    write_json(folder / FAILURE, {"error": error, "trace": trace})
 
 
 def done_cells(cells: Sequence[Cell]) -> list[Cell]:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radalign.files import whole_file
-from radalign.leaderboard.cells import PRETRAINED, Cell
+from radalign.leaderboard.cells import FAILURE, PRETRAINED, Cell
 from radalign.leaderboard.plan import LeaderboardError
 from radalign.leaderboard.scores import Drawn, write_draws
 from radalign.leaderboard.standing import data_of, standing
@@ -32,7 +32,6 @@ from radalign.train.record import read_log
 RUN, LOG, RESULT, DRAWS = "run/run.json", "run/log.jsonl", "result.json", "draws.npz"
 FIRST_RUN = f"{PRETRAINED}/run.json"
 NEEDED = ("cell.json", RUN, RESULT)
-FAILED = "failed.json"
 KNOWN = (*NEEDED, LOG, FIRST_RUN, DRAWS)
 _KEPT_BITS = np.uint32(0xFFFFFF00)  # sign, exponent and 15 bits of the fraction
 _SAME_DATE = (1980, 1, 1, 0, 0, 0)  # equal content makes an equal file
@@ -98,7 +97,7 @@ def _take(cell: Cell, path: Path) -> str:
         if why := standing([tried])[1].get(tried.label):
             return why
     _write_all(cell, files)
-    (cell.folder / FAILED).unlink(missing_ok=True)  # an earlier try here no longer matters
+    (cell.folder / FAILURE).unlink(missing_ok=True)  # an earlier try here no longer matters
     return ""
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -27,26 +26,9 @@ from radalign.study import Manifest, Study
 from radalign.systems.asked import list_of_studies, list_of_texts, need_batch_size
 from radalign.systems.contradictions import need_objective, need_whole_patches
 from radalign.systems.devices import need_device
+from radalign.systems.kinds import system_class
 from radalign.systems.recipe import Recipe, RecipeError, explain, load_recipe
 from radalign.weights.hub import load_text, load_vision
-
-# Where every system lives: recipe key -> "module:class". A new system is one more line here.
-SYSTEMS = {
-    "alta": "radalign.systems.alta:ALTA",
-    "clip_adapter": "radalign.systems.clip_adapter:CLIPAdapter",
-    "biovil_t": "radalign.systems.biovil_t:BioViLT",
-    "clinvla": "radalign.systems.clinvla:ClinVLA",
-    "closed_form": "radalign.systems.closed_form:ClosedForm",
-    "convirt": "radalign.systems.convirt:ConVIRT",
-    "gloria": "radalign.systems.gloria:GLoRIA",
-    "hica": "radalign.systems.hica:HiCA",
-    "lora": "radalign.systems.lora:LoRA",
-    "medklip": "radalign.systems.medklip:MedKLIP",
-    "mrm": "radalign.systems.mrm:MRM",
-    "nearl_clip": "radalign.systems.nearl_clip:NEARLCLIP",
-    "tip_adapter": "radalign.systems.tip_adapter:TipAdapter",
-    "two_towers": "radalign.systems.two_towers:TwoTowers",
-}
 
 _DATA = DataSettings().model_dump()
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -359,19 +341,6 @@ def part_of(name: str, is_backbone: bool) -> str:
     if first in ("vision", "text"):
         return f"{first} {'backbone' if is_backbone else 'adapters'}"
     return "heads" if "head" in first or "scale" in first else first
-
-
-def system_class(recipe: Recipe) -> type[System]:
-    """The class of the system that a recipe names.
-
-    Raises:
-        RecipeError: If there is no such system.
-    """
-    if recipe.system not in SYSTEMS:
-        raise RecipeError(f"There is no system {recipe.system!r}; there are {', '.join(sorted(SYSTEMS))}.")
-    module, _, name = SYSTEMS[recipe.system].partition(":")
-    found: type[System] = getattr(import_module(module), name)
-    return found
 
 
 def build(recipe: Recipe) -> System:

@@ -89,7 +89,7 @@ def anchored(spec: str | dict[str, Any]) -> str | dict[str, Any]:
     """
     if isinstance(spec, dict):
         return spec | {"file": str(Path(spec["file"]).resolve())} if "file" in spec else spec
-    is_path = spec not in PACKAGED and not spec.startswith("hf://") and Path(spec).exists()
+    is_path = spec not in PACKAGED and not spec.startswith(HUB) and Path(spec).exists()
     return str(Path(spec).resolve()) if is_path else spec
 
 

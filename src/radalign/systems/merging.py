@@ -13,8 +13,9 @@ import torch
 
 from radalign.data.batches import ImageBatch, TextBatch
 from radalign.nn.merge import Merge, merge_adapters
-from radalign.systems.base import SYSTEMS, System, build, load
+from radalign.systems.base import System, build, load
 from radalign.systems.folder import write_files
+from radalign.systems.kinds import SYSTEMS
 from radalign.systems.recipe import Recipe
 from radalign.weights.tokenizer import NO_TOKENIZER, AbsentTokenizer
 from radalign.weights.write import new_folder, write_text, write_vision

@@ -78,7 +78,7 @@ def test_a_recipe_prints_every_setting_of_its_system_and_still_reads_back_as_its
     import tomllib
 
     from radalign.cli.recipes import with_defaults
-    from radalign.systems.base import system_class
+    from radalign.systems.kinds import system_class
 
     recipe = load_recipe(name)
     printed = with_defaults(recipe)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from radalign.systems.base import SYSTEMS
+from radalign.systems.kinds import SYSTEMS
 from radalign.systems.recipe import RecipeError, load_recipe, recipe_from_table, recipe_names
 
 
