@@ -268,7 +268,9 @@ class TrainSettings(_Section):
         False, description="Batches of reports of similar length (less spread, less waste)."
     )
     max_minutes: float = Field(
-        0.0, ge=0, description="Stop after this wall time, validating once more; 0 = no limit."
+        0.0,
+        ge=0,
+        description="Stop after this wall time (it counts a warm start), validating once more; 0 = no limit.",
     )
     save_every_steps: int = Field(
         0, ge=0, description="Optimiser steps between resume points; 0 = once per epoch."

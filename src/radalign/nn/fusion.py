@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from radalign.nn.packing import Packed
+from radalign.nn.slots import slot_of_each_view
 from radalign.nn.transformer import Transformer, TransformerConfig
 
 
@@ -80,7 +81,7 @@ class SlotEmbedding(nn.Module):
 
     def forward(self, present: Tensor) -> Tensor:
         """The vectors of the present views: bool [B, V] -> [N, D]."""
-        slot = present.nonzero()[:, 1]  # [N]
+        slot = slot_of_each_view(present, len(self.lateral))  # [N]
         return self.view[self.lateral[slot]] + self.time[self.prior[slot]]
 
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from radalign.nn.slots import slot_of_each_view
+
 
 class SlotMap(nn.Module):
     """Standardise each slot's feature, put absent slots at zero (the mean), map all slots to E.
@@ -38,7 +40,7 @@ class SlotMap(nn.Module):
 
     def standardise(self, rows: Tensor, present: Tensor) -> Tensor:
         """Standardised features side by side, zeros where a slot is absent: [B, V * D]."""
-        slot = present.nonzero()[:, 1]  # [N]
+        slot = slot_of_each_view(present, len(self.mean))  # [N]
         out = torch.zeros(*present.shape, rows.shape[-1], device=rows.device)  # [B, V, D]
         out[present] = (rows.float() - self.mean[slot]) / self.std[slot]
         return out.flatten(1)  # -> [B, V * D]
@@ -46,7 +48,7 @@ class SlotMap(nn.Module):
     @torch.no_grad()
     def set_statistics(self, rows: Tensor, present: Tensor) -> None:
         """Take each slot's mean and deviation from training features; a slot never seen keeps 0 and 1."""
-        slot = present.nonzero()[:, 1]
+        slot = slot_of_each_view(present, len(self.mean))
         for v in range(present.shape[1]):
             if int((slot == v).sum()) > 1:
                 self.mean[v] = rows[slot == v].float().mean(0)

@@ -37,6 +37,7 @@ from radalign.nn.fusion import (
 )
 from radalign.nn.heads import ProjectionHead, WordHead
 from radalign.nn.masking import random_keep
+from radalign.nn.slots import slot_of_each_view
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather_embeddings, mean_of_all
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
@@ -267,7 +268,7 @@ class ALTA(System):
         if self.missing_token is not None:
             missing = self.missing_token[keep].to(patches.dtype)  # [N, K, D]
             patches = torch.where(present[counted][:, None, None], patches, missing)
-        slot = counted.nonzero()[:, 1]  # [N]
+        slot = slot_of_each_view(counted, len(self.recipe.data.slots))  # [N]
         packed = self.vision.arrange(patches, grid, keep, self._slot_embedding()[slot])
         tokens = self.vision.finish(self.vision.transformer(packed))  # [N, 1 + K, D]
         return Seen(tokens, keep, counted)

@@ -9,7 +9,7 @@ from radalign.data.batches import ImageBatch, StudyBatch
 from radalign.nn.adapters import InvertibleAdapter
 from radalign.systems.clinvla_reconstruction import undone
 from radalign.systems.recipe import RecipeError
-from tests.unit.systems.conftest import REPORTS
+from tests.unit.systems.conftest import REPORTS, rival
 
 RECONSTRUCTION = [
     "objectives.image_reconstruction=1.0",
@@ -86,6 +86,15 @@ def test_temporal_adds_the_priors_and_tells_them_from_current_views(tiny):
     slots = torch.tensor([[True, False, False, False], [False, False, True, False]])
     now, before = system.eval().encode_images(ImageBatch(image, slots)).global_
     assert not torch.allclose(now, before, atol=1e-3)
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+@pytest.mark.parametrize("name", ["clinvla-temporal", "cca"])
+def test_a_batch_with_other_slots_than_the_models_is_refused(name, slots):
+    system = rival(name, 'data.slots=["current_frontal", "prior_frontal"]').eval()
+    image = torch.zeros(2, slots, 32, 32, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=rf"{slots} slots per study and this model was made for 2"):
+        system.encode_images(ImageBatch(image, torch.ones(2, slots, dtype=torch.bool)))
 
 
 def test_view_and_time_embeddings_start_at_zero(tiny):
