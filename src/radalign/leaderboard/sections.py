@@ -245,9 +245,9 @@ def _identity(made: Mapping[str, Any]) -> str:
 
 
 def encoding_share(judged: Judged) -> str:
-    """The share of the judging time that went into the encoders; their own speed is measured apart."""
+    """The share of the judging time that went into the encoders; loading, rendering and timing are apart."""
     times = judged.result.made_by.get("wall_time_s", {})
-    work = times.get("all", 0.0) - times.get("load", 0.0) - times.get("speed", 0.0)
+    work = times.get("all", 0.0) - sum(times.get(name, 0.0) for name in ("load", "render", "speed"))
     if work <= 0:
         return ""
     return f"{100 * (times.get('images', 0.0) + times.get('texts', 0.0)) / work:.0f} % of {work:.1f} s"

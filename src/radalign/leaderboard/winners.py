@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from radalign.evaluate.sensitivity import EVERY, IMAGE, SENTENCE
 from radalign.evaluate.tables import written
 from radalign.leaderboard.scores import Key, Score, Scores, is_smaller_better, verdict
 
@@ -20,8 +21,10 @@ HEADLINES = (
     ("image to image", "macro P@10"),
     ("zero-shot", "mean AUC"),
     ("zero-shot", "mean AUPRC"),
+    (SENTENCE, EVERY),
+    (IMAGE, EVERY),
 )
-FIRST_OF_OTHERS = 1
+DESCRIBED = ("space",)  # no contest: the narrowest space has the highest cosine
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,14 @@ def side_by_side(names: Sequence[str]) -> str:
 def columns_of(scores: Scores, asked: Sequence[str] = ()) -> list[Key]:
     """The columns of the first table: those asked for as `task: metric`, or the usual ones of each task.
 
-    A task without usual ones (a probe, a protocol) gives its first number.
+    A task without usual ones (a probe, a protocol) gives its first number, what only describes a space none.
     """
     keys = list(dict.fromkeys(key for mine in scores.values() for key in mine if not key[2]))
     if asked:
         wanted = [tuple(part.strip() for part in text.rpartition(":")[::2]) for text in asked]
         return [key for pair in wanted for key in keys if key[:2] == pair]
     usual = [key for task, metric in HEADLINES for key in keys if _plain(key[0]) == task and key[1] == metric]
-    known = {_plain(key[0]) for key in usual}
+    known = {*DESCRIBED, *(_plain(key[0]) for key in usual)}
     rest: dict[str, Key] = {}
     for key in keys:
         if _plain(key[0]) not in known:

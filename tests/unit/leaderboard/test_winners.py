@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from radalign.leaderboard.scores import Score
+from radalign.leaderboard.sections import encoding_share
 from radalign.leaderboard.winners import columns_of, overall, winner
 
 AUC, RANK = ("zero-shot", "mean AUC", ""), ("image to text", "median rank", "")
@@ -89,7 +92,20 @@ def test_columns_follow_the_plan_or_the_usual_order():
     assert columns_of(scores, ["image to text: median rank"]) == [RANK]
 
 
+def test_a_card_gives_its_mean_a_space_no_column_and_any_other_task_its_first_number():
+    side, mean = ("right sentence of two", "side", ""), ("right sentence of two", "mean of factors", "")
+    narrow, probe, more = ("space", "cosine to own report", ""), ("probe", "1 %", ""), ("probe", "10 %", "")
+    scores = {"a": {key: score("a", 1.0, [1.0] * 3, key) for key in (side, mean, narrow, probe, more)}}
+    assert columns_of(scores) == [mean, probe]
+
+
 def test_two_arms_on_other_studies_have_no_difference():
     one, two = score("a", 1.0, [1.0] * 3), score("b", 1.0, [1.0] * 3, drawn_from="others")
     assert one.minus(two) is None
     assert one.minus(one).value == pytest.approx(0)
+
+
+def test_encoders_share_the_judging_time_without_loading_rendering_and_timing():
+    times = {"all": 30.0, "load": 4.0, "render": 10.0, "speed": 6.0, "images": 8.0, "texts": 1.0}
+    judged = SimpleNamespace(result=SimpleNamespace(made_by={"wall_time_s": times}))
+    assert encoding_share(judged) == "90 % of 10.0 s"
