@@ -19,6 +19,9 @@ def leaderboard(
         list[str] | None, typer.Option(help="Run only this arm now; repeatable. The page shows all.")
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Run only this seed now; repeatable.")] = None,
+    reference: Annotated[
+        str, typer.Option(help="The arm that all others are compared with; default: the plan's.")
+    ] = "",
     gallery: Annotated[
         bool | None,
         typer.Option(
@@ -58,9 +61,11 @@ def leaderboard(
         page_only, gallery, as_json, True, cache, heat, arms=tuple(arm or ()), seeds=tuple(seed or ()),
         records=records,
     )  # fmt: skip
+    read = load_plan(plan)
     files = make_board(
-        load_plan(plan), data, out, options, say=None if as_json else lambda line: typer.echo(line, err=True)
-    )
+        read.compared_with(reference) if reference else read, data, out, options,
+        say=None if as_json else lambda line: typer.echo(line, err=True),
+    )  # fmt: skip
     key = "board.json" if as_json else "table.md"
     typer.echo(files[key].read_text(encoding="utf-8"))
     typer.echo(f"Wrote {', '.join(str(f) for f in files.values())}.", err=True)

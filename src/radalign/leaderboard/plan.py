@@ -193,6 +193,17 @@ class BoardPlan(_Section):
         """The arm that all are compared with."""
         return self.reference or self.arm[0].name
 
+    def compared_with(self, name: str) -> Self:
+        """The same plan with another reference; how cells are trained and judged does not change.
+
+        Raises:
+            LeaderboardError: If there is no such arm.
+        """
+        names = [arm.name for arm in self.arm]
+        if name not in names:
+            raise LeaderboardError(f"The plan has no arm {name}; it has {'; '.join(names)}.")
+        return self.model_copy(update={"reference": name})
+
     def seeds_of(self, arm: Arm) -> tuple[int, ...]:
         """The seeds of an arm."""
         return arm.seeds or self.seeds

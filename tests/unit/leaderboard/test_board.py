@@ -288,6 +288,24 @@ def test_a_part_that_the_plan_does_not_have_is_refused(board, tmp_path, part, se
     assert not (tmp_path / "board" / "cells").exists()
 
 
+def test_another_reference_turns_the_differences_round(board, tmp_path):
+    from shutil import copytree
+
+    copytree(board.out, tmp_path / "board")
+    plan = load_plan(board.plan).compared_with("closed form")
+    files = make_board(plan, board.data, tmp_path / "board", replace(QUIET, page_only=True))
+    gaps = {
+        (g["system"], g["against"]): g["value"]
+        for path in (board.files["board.json"], files["board.json"])
+        for g in json.loads(path.read_text())["gaps"]
+        if (g["task"], g["metric"]) == ("zero-shot", "mean AUC")
+    }
+    assert gaps["heads", "closed form"] == -gaps["closed form", "heads"] != 0
+    assert "## Differences to closed form" in files["table.md"].read_text()
+    with pytest.raises(LeaderboardError, match="The plan has no arm haeds; it has heads; adapters <d>;"):
+        plan.compared_with("haeds")
+
+
 def test_images_are_shown_only_when_asked_for(board, tmp_path):
     from shutil import copytree
 
