@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from radalign.evaluate.sensitivity import EVERY, IMAGE, SENTENCE
+from radalign.evaluate.report_edits import ADDED, OTHERS
+from radalign.evaluate.report_edits import TASKS as EDITED
+from radalign.evaluate.sensitivity import ALL, EVERY, IMAGE, SENTENCE
 from radalign.evaluate.tables import written
 from radalign.leaderboard.scores import Key, Score, Scores, is_smaller_better, verdict
 
@@ -23,8 +25,10 @@ HEADLINES = (
     ("zero-shot", "mean AUPRC"),
     (SENTENCE, EVERY),
     (IMAGE, EVERY),
+    *((ADDED.format(task), ALL) for task in EDITED),
 )
-DESCRIBED = ("space",)  # no contest: the narrowest space has the highest cosine
+# No contest: the narrowest space has the highest cosine, and a wording may be liked whatever the image.
+DESCRIBED = ("space", *EDITED, *(OTHERS.format(task) for task in EDITED))
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def side_by_side(names: Sequence[str]) -> str:
 def columns_of(scores: Scores, asked: Sequence[str] = ()) -> list[Key]:
     """The columns of the first table: those asked for as `task: metric`, or the usual ones of each task.
 
-    A task without usual ones (a probe, a protocol) gives its first number, what only describes a space none.
+    A task without usual ones (a probe, a protocol) gives its first number, what only describes none.
     """
     keys = list(dict.fromkeys(key for mine in scores.values() for key in mine if not key[2]))
     if asked:

@@ -92,11 +92,13 @@ def test_columns_follow_the_plan_or_the_usual_order():
     assert columns_of(scores, ["image to text: median rank"]) == [RANK]
 
 
-def test_a_card_gives_its_mean_a_space_no_column_and_any_other_task_its_first_number():
+def test_a_card_gives_its_mean_what_describes_no_column_and_any_other_task_its_first_number():
     side, mean = ("right sentence of two", "side", ""), ("right sentence of two", "mean of factors", "")
     narrow, probe, more = ("space", "cosine to own report", ""), ("probe", "1 %", ""), ("probe", "10 %", "")
-    scores = {"a": {key: score("a", 1.0, [1.0] * 3, key) for key in (side, mean, narrow, probe, more)}}
-    assert columns_of(scores) == [mean, probe]
+    wording, heeded = ("sentence", "side", ""), ("sentence, own image minus another's", "all edits", "")
+    keys = (side, mean, narrow, probe, more, wording, heeded)
+    scores = {"a": {key: score("a", 1.0, [1.0] * 3, key) for key in keys}}
+    assert columns_of(scores) == [mean, heeded, probe]
 
 
 def test_two_arms_on_other_studies_have_no_difference():
