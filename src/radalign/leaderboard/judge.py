@@ -8,7 +8,7 @@ A task that cannot be done on these data (no labels, no prior) is a note in the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,6 +121,7 @@ def _judged(
     notes: list[str] = []
     for number, test in enumerate(tests):
         studies = chosen(chosen_split(manifest, judging.split), manifest, test)
+        others = {study.id for study in manifest} - {study.id for study in studies}
         for task in tasks:
             if number and task not in ON_SUBSETS:
                 continue
@@ -129,7 +130,7 @@ def _judged(
                 continue
             plan = _plan(task, judging)
             ask = _asking(TASKS[task], plan, {name: remembering}, studies, manifest, watch, progress)
-            _add(parts, notes, remembering, task, test.name, ask)
+            _add(parts, notes, remembering, task, test.name, ask, apart=others)
     for protocol, data in judging.protocols.items():
         place, rules = folder / data.data, find_protocol(protocol)
         ask = _asking(rules.run, {name: remembering}, place, _options(judging, protocol, progress))
@@ -210,7 +211,7 @@ def of_protocol(task: str, protocol: str) -> str:
 
 def _add(
     parts: list[_Part], notes: list[str], system: Remembering, task: str, test: str,
-    ask: Callable[[], Result], protocol: str = "",
+    ask: Callable[[], Result], protocol: str = "", apart: Container[str] = frozenset(),
 ) -> None:  # fmt: skip
     try:
         with keeping_draws() as kept:
@@ -222,7 +223,7 @@ def _add(
         system.asked_for()
         return
     notes += [f"{on_test(task, test)}: {note}" for note in result.notes]
-    parts.append(_Part(task, test, result, kept, system.asked_for(), protocol))
+    parts.append(_Part(task, test, result, kept, system.asked_for(apart), protocol))
 
 
 def _asking(call: Callable[..., Result], *given: Any) -> Callable[[], Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -70,9 +70,14 @@ class Remembering:
         self.texts_s += time.perf_counter() - begin
         return self._stack([self._texts[text, normalise] for text in texts])
 
-    def asked_for(self) -> str:
-        """A hash of the studies that were asked for since the last call: what a task was judged on."""
-        digest = hashlib.sha256("\n".join(self._asked).encode()).hexdigest()
+    def asked_for(self, apart: Container[str] = frozenset()) -> str:
+        """A hash of the studies that were asked for since the last call: what a task was judged on.
+
+        Args:
+            apart: Ids of studies that it only looked at to choose a threshold or to learn.
+        """
+        judged = [study_id for study_id in self._asked if study_id not in apart]
+        digest = hashlib.sha256("\n".join(judged).encode()).hexdigest()
         self._asked = []
         return digest
 

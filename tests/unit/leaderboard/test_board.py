@@ -194,7 +194,8 @@ def test_an_arm_is_the_mean_of_its_seeds_and_its_interval_that_of_the_mean(board
 def test_the_frontal_arm_is_paired_only_where_all_saw_the_same_studies(board):
     gaps = json.loads(board.files["board.json"].read_text())["gaps"]
     tasks = {gap["task"] for gap in gaps if gap["system"] == "frontal only"}
-    assert tasks
+    assert "image to text [with frontal]" in tasks
+    assert "zero-shot [with frontal]" in tasks  # thresholds come from validation studies, which differ
     assert all(task.endswith("[with frontal]") for task in tasks)
     whole = {gap["task"] for gap in gaps if gap["system"] == "closed form"}
     assert "image to text" in whole
