@@ -14,7 +14,7 @@ from radalign.evaluate.tables import spread, written
 from radalign.leaderboard.alike import label
 from radalign.leaderboard.blocks import Block, Cell, Grid, Listing, Section, to_markdown
 from radalign.leaderboard.compare import Comparison, Contestant
-from radalign.leaderboard.scores import verdict
+from radalign.leaderboard.scores import is_about_wording, verdict
 from radalign.leaderboard.svg import smooth
 from radalign.train.record import write_json
 
@@ -52,7 +52,7 @@ def comparison_text(found: Comparison, details: bool = True) -> str:
 
 def in_short(found: Comparison) -> str:
     """One sentence on what is better, what is worse, and what is not told apart."""
-    overall = [gap for gap in found.gaps if not gap.group]
+    overall = [gap for gap in found.gaps if not gap.group and not is_about_wording(gap.task)]
     if not overall:
         return "No difference was paired."
     said = {word: sum(verdict(gap) == word for gap in overall) for word in ("better", "worse", "tie")}

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radalign.evaluate.bootstrap import Draw
+from radalign.evaluate.report_edits import OTHERS
+from radalign.evaluate.report_edits import TASKS as EDITED
 from radalign.evaluate.results import Gap, Measure, Result
 from radalign.leaderboard.cells import Cell
 
@@ -28,6 +30,7 @@ SMALLER_IS_BETTER = (
     "median rank", "SD of", "ECE", "mean ECE", "gap of", "hubness", "modality gap", "cosine to other",
     "reports never found",
 )  # fmt: skip
+WORDINGS = (*EDITED, *(OTHERS.format(task) for task in EDITED))  # one may be liked whatever the image
 
 
 @dataclass(frozen=True)
@@ -200,8 +203,17 @@ def is_smaller_better(metric: str) -> bool:
     return metric.startswith(SMALLER_IS_BETTER)
 
 
+def is_about_wording(task: str) -> bool:
+    """Whether a task's numbers mix the liking of a wording with what the image says: none is better.
+
+    >>> is_about_wording("sentence [with frontal]"), is_about_wording("sentence, own image minus another's")
+    (True, False)
+    """
+    return task.partition(" [")[0] in WORDINGS
+
+
 def verdict(gap: Gap) -> str:
-    """`better`, `worse`, or `tie` when the interval includes 0.
+    """`better`, `worse`, or `tie` when the interval includes 0; `higher` or `lower` of wordings.
 
     >>> verdict(Gap("a", "b", "t", "R@1", 0.1, low=0.05, high=0.2, p=0.01))
     'better'
@@ -210,4 +222,6 @@ def verdict(gap: Gap) -> str:
     """
     if not (gap.low > 0 or gap.high < 0):
         return "tie"
+    if is_about_wording(gap.task):
+        return "higher" if gap.low > 0 else "lower"
     return "better" if (gap.low > 0) != is_smaller_better(gap.metric) else "worse"

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from radalign.evaluate.report_edits import ADDED, OTHERS
+from radalign.evaluate.report_edits import ADDED
 from radalign.evaluate.report_edits import TASKS as EDITED
 from radalign.evaluate.sensitivity import ALL, EVERY, IMAGE, SENTENCE
 from radalign.evaluate.tables import written
-from radalign.leaderboard.scores import Key, Score, Scores, is_smaller_better, verdict
+from radalign.leaderboard.scores import Key, Score, Scores, is_about_wording, is_smaller_better, verdict
 
 HEADLINES = (
     ("image to text", "R@1"),
@@ -27,8 +27,6 @@ HEADLINES = (
     (IMAGE, EVERY),
     *((ADDED.format(task), ALL) for task in EDITED),
 )
-# No contest: the narrowest space has the highest cosine, and a wording may be liked whatever the image.
-DESCRIBED = ("space", *EDITED, *(OTHERS.format(task) for task in EDITED))
 
 
 @dataclass(frozen=True)
@@ -87,10 +85,10 @@ def columns_of(scores: Scores, asked: Sequence[str] = ()) -> list[Key]:
         wanted = [tuple(part.strip() for part in text.rpartition(":")[::2]) for text in asked]
         return [key for pair in wanted for key in keys if key[:2] == pair]
     usual = [key for task, metric in HEADLINES for key in keys if _plain(key[0]) == task and key[1] == metric]
-    known = {*DESCRIBED, *(_plain(key[0]) for key in usual)}
+    known = {"space", *(_plain(key[0]) for key in usual)}  # no contest: the narrowest has the highest cosine
     rest: dict[str, Key] = {}
     for key in keys:
-        if _plain(key[0]) not in known:
+        if _plain(key[0]) not in known and not is_about_wording(key[0]):
             rest.setdefault(key[0], key)
     return [*usual, *rest.values()]
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from radalign.leaderboard.scores import Score
+from radalign.evaluate.results import Gap
+from radalign.leaderboard.scores import Score, verdict
 from radalign.leaderboard.sections import encoding_share
 from radalign.leaderboard.winners import columns_of, overall, winner
 
@@ -111,3 +113,13 @@ def test_encoders_share_the_judging_time_without_loading_rendering_and_timing():
     times = {"all": 30.0, "load": 4.0, "render": 10.0, "speed": 6.0, "images": 8.0, "texts": 1.0}
     judged = SimpleNamespace(result=SimpleNamespace(made_by={"wall_time_s": times}))
     assert encoding_share(judged) == "90 % of 10.0 s"
+
+
+def test_a_liking_of_a_wording_is_higher_or_lower_and_never_better():
+    def gap(task):
+        return Gap("a", "b", task, "side", 0.2, low=0.1, high=0.3, p=0.01)
+
+    assert verdict(gap("sentence, another patient's image [with frontal]")) == "higher"
+    assert verdict(gap("sentence, own image minus another's")) == "better"
+    assert verdict(replace(gap("report"), low=-0.3, high=-0.1)) == "lower"
+    assert verdict(replace(gap("report"), low=-0.3)) == "tie"
