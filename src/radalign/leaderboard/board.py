@@ -16,7 +16,7 @@ from pathlib import Path
 
 from radalign.leaderboard.cell_run import FAILED, STOPPED, run_cell
 from radalign.leaderboard.cells import Cell, cells_of, write_failure
-from radalign.leaderboard.plan import BoardPlan, LeaderboardError
+from radalign.leaderboard.plan import BoardPlan, LeaderboardError, need_known
 from radalign.leaderboard.records import keep, take_in
 from radalign.leaderboard.standing import need_same_manifest
 from radalign.study import Manifest
@@ -109,15 +109,8 @@ def _run_missing(cells: Sequence[Cell], options: BoardOptions, say: Say) -> None
 
 def _asked_for(cells: Sequence[Cell], options: BoardOptions) -> list[Cell]:
     """The cells of the arms and seeds that were named; a name that no cell has is an error."""
-    for kind, wanted, known in (
-        ("arm", options.arms, {cell.arm.name for cell in cells}),
-        ("seed", options.seeds, {cell.seed for cell in cells}),
-    ):
-        unknown = [str(name) for name in wanted if name not in known]
-        if unknown:
-            raise LeaderboardError(
-                f"The plan has no {kind} {', '.join(unknown)}; it has {', '.join(map(str, sorted(known)))}."
-            )
+    need_known("arm", options.arms, [cell.arm.name for cell in cells])
+    need_known("seed", options.seeds, sorted(cell.seed for cell in cells))
     found = [
         cell
         for cell in cells

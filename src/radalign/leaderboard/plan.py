@@ -199,9 +199,7 @@ class BoardPlan(_Section):
         Raises:
             LeaderboardError: If there is no such arm.
         """
-        names = [arm.name for arm in self.arm]
-        if name not in names:
-            raise LeaderboardError(f"The plan has no arm {name}; it has {'; '.join(names)}.")
+        need_known("arm", [name], [arm.name for arm in self.arm])
         return self.model_copy(update={"reference": name})
 
     def seeds_of(self, arm: Arm) -> tuple[int, ...]:
@@ -211,6 +209,18 @@ class BoardPlan(_Section):
     def tests_of(self, arm: Arm) -> tuple[TestSet, ...]:
         """The test sets of an arm."""
         return tuple(t for t in self.test if not arm.tests or t.name in arm.tests)
+
+
+def need_known(kind: str, wanted: Iterable[object], known: Iterable[object]) -> None:
+    """Check that a plan has what was named.
+
+    Raises:
+        LeaderboardError: With what it has.
+    """
+    names = list(dict.fromkeys(map(str, known)))
+    unknown = [name for name in map(str, wanted) if name not in names]
+    if unknown:
+        raise LeaderboardError(f"The plan has no {kind} {'; '.join(unknown)}; it has {'; '.join(names)}.")
 
 
 def make_judging(**given: Any) -> Judging:

@@ -278,8 +278,8 @@ def test_a_part_of_a_plan_runs_alone_and_the_page_says_what_is_missing(board, tm
 @pytest.mark.parametrize(
     ("part", "sentence"),
     [
-        ({"arms": ("haeds",)}, "The plan has no arm haeds; it has adapters <d>, broken"),
-        ({"seeds": (0, 7)}, "The plan has no seed 7; it has 0, 1"),
+        ({"arms": ("haeds",)}, "The plan has no arm haeds; it has heads; adapters <d>; frontal only"),
+        ({"seeds": (0, 7)}, "The plan has no seed 7; it has 0; 1"),
         ({"arms": ("closed form",), "seeds": (1,)}, "No arm that was named has a seed that was named"),
     ],
 )

@@ -89,9 +89,10 @@ def test_temporal_adds_the_priors_and_tells_them_from_current_views(tiny):
 
 
 @pytest.mark.parametrize("slots", [1, 4])
-@pytest.mark.parametrize("name", ["clinvla-temporal", "cca"])
+@pytest.mark.parametrize("name", ["clinvla-temporal", "alta", "cca"])
 def test_a_batch_with_other_slots_than_the_models_is_refused(name, slots):
-    system = rival(name, 'data.slots=["current_frontal", "prior_frontal"]').eval()
+    more = ["model.decoder_heads=2"] if name == "alta" else []
+    system = rival(name, 'data.slots=["current_frontal", "prior_frontal"]', *more).eval()
     image = torch.zeros(2, slots, 32, 32, dtype=torch.uint8)
     with pytest.raises(ValueError, match=rf"{slots} slots per study and this model was made for 2"):
         system.encode_images(ImageBatch(image, torch.ones(2, slots, dtype=torch.bool)))
