@@ -29,6 +29,8 @@ from radalign.evaluate.statistic import Floats, average_of, mean_of
 SENTENCE, IMAGE = "right sentence of two", "right image of two"
 EVERY, ALL = "mean of factors", "all edits"
 CHANCE = 0.5
+ROUNDING = 1e-5
+"""Cosines that are no farther apart are the same: one image in two batches differs by up to 1e-6."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,13 @@ def right_share(scores: NDArray[Any], axis: int) -> Floats:
 
 
 def wins(right: NDArray[Any], wrong: NDArray[Any]) -> Floats:
-    """1 where the right one scores higher, 0 where lower, 0.5 where both score the same.
+    """1 where the right one scores higher, 0 where lower, 0.5 where both score the same but for rounding.
 
-    >>> wins(np.array([0.2, 0.1, 0.1]), np.array([0.1, 0.1, 0.2])).tolist()
+    >>> wins(np.array([0.2, 0.1, 0.1]), np.array([0.1, 0.1 + 1e-7, 0.2])).tolist()
     [1.0, 0.5, 0.0]
     """
-    found: Floats = (np.sign(np.asarray(right, np.float64) - np.asarray(wrong, np.float64)) + 1) / 2
+    ahead = np.asarray(right, np.float64) - np.asarray(wrong, np.float64)
+    found: Floats = (np.sign(np.where(np.abs(ahead) > ROUNDING, ahead, 0.0)) + 1) / 2
     return found
 
 
