@@ -10,11 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 PACKAGES = ("torch", "numpy", "pillow", "pydicom", "tokenizers", "safetensors", "accelerate")
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, commit, machine and date, as plain values for a JSON file."""
+    """Versions, commit, machine, threads of this process and date, as plain values for a JSON file."""
     return {
         "radalign": version_of("radalign"),
         "commit": git_commit(Path(__file__).parent),
@@ -22,6 +24,7 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": processor_name(),
+        "threads": torch.get_num_threads(),
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

@@ -88,9 +88,7 @@ FACTS: dict[str, Fact] = {
 
 def _caption(cells: Sequence[Judged]) -> str:
     details = [j.run.get("details", {}) for j in cells]
-    machines = dict.fromkeys(
-        f"{d.get('device', '')} ({d.get('processor', '')}, {d.get('precision', '')})" for d in details if d
-    )
+    machines = dict.fromkeys(_machine(d) for d in details if d)
     both = (
         "Minutes, steps and epochs of an arm whose vision encoder was trained first are of both trainings, "
         "its trained share and operations of the second. "
@@ -102,3 +100,15 @@ def _caption(cells: Sequence[Judged]) -> str:
         f"latency is one study at a time, images read before, median of nine. {both}Trained on "
         f"{'; '.join(machines)}."
     )
+
+
+def _machine(details: Mapping[str, Any]) -> str:
+    """What a run was trained on, as far as it tells: runs of before say nothing of threads.
+
+    >>> _machine({"device": "cpu", "processor": "AMD EPYC", "threads": 1, "precision": "bf16"})
+    'cpu (AMD EPYC, 1 thread, bf16)'
+    """
+    threads = details.get("threads") if details.get("device") == "cpu" else None
+    counted = f"{threads} thread{'s' * (threads != 1)}" if threads else ""
+    known = filter(None, (details.get("processor", ""), counted, details.get("precision", "")))
+    return f"{details.get('device', '')} ({', '.join(known)})"
