@@ -68,9 +68,17 @@ def main() -> None:
         _refuse(str(error))
     except _damaged_file() as error:
         _refuse(f"A file that was read is damaged ({error}); find it among the input and fetch it again.")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if not _is_from_the_keyboard(end):
+            raise
         sys.stderr.write("\nStopped. What was finished is kept; the same command goes on where it can.\n")
         sys.exit(130)
+
+
+def _is_from_the_keyboard(end: BaseException) -> bool:
+    """Whether Ctrl-C is behind it: within a verb, typer turns it into an exit, without a word."""
+    within = end.__context__.__cause__ if end.__context__ else None
+    return isinstance(end, KeyboardInterrupt) or isinstance(within, KeyboardInterrupt)
 
 
 def _damaged_file() -> tuple[type[Exception], ...]:

@@ -19,6 +19,12 @@ def leaderboard(
         list[str] | None, typer.Option(help="Run only this arm now; repeatable. The page shows all.")
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Run only this seed now; repeatable.")] = None,
+    at_once: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Cells side by side, each with its part of the cores, or a graphics card of its own."
+        ),
+    ] = 1,
     reference: Annotated[
         str, typer.Option(help="The arm that all others are compared with; default: the plan's.")
     ] = "",
@@ -58,8 +64,8 @@ def leaderboard(
             "Name a plan and its data: `radalign leaderboard simulated --data manifest.parquet`."
         )
     options = BoardOptions(
-        page_only, gallery, as_json, True, cache, heat, arms=tuple(arm or ()), seeds=tuple(seed or ()),
-        records=records,
+        page_only, gallery, as_json, cache=cache, heat=heat, at_once=at_once, arms=tuple(arm or ()),
+        seeds=tuple(seed or ()), records=records,
     )  # fmt: skip
     read = load_plan(plan)
     files = make_board(

@@ -1,14 +1,11 @@
 """Run every cell of a plan that has no result yet, each in a process of its own, and write the page.
 
 plan x manifest ── cells ── new, begun, trained or done ──> run what is missing ──> page.html, table.md
-
-A process of its own makes a cell's memory its own, and keeps its failure from the others.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,9 +14,11 @@ from pathlib import Path
 from radalign.leaderboard.cell_run import FAILED, STOPPED, run_cell
 from radalign.leaderboard.cells import Cell, cells_of, write_failure
 from radalign.leaderboard.plan import BoardPlan, LeaderboardError, need_known
+from radalign.leaderboard.processes import run_processes
 from radalign.leaderboard.records import keep, take_in
 from radalign.leaderboard.standing import need_same_manifest
 from radalign.study import Manifest
+from radalign.train.bar import clock
 
 Say = Callable[[str], None]
 
@@ -33,6 +32,7 @@ class BoardOptions:
         gallery: Show images and reports; None shows them for simulated studies alone.
         quiet: No progress.
         isolate: Each cell in a process of its own.
+        at_once: How many of these processes run side by side.
         cache: Folder of decoded images; None takes `pixels` beside the manifest.
         heat: Also heat maps of words, in a gallery.
         arms: Only these run now; empty = all. The page shows every cell that has a result.
@@ -44,6 +44,7 @@ class BoardOptions:
     gallery: bool | None = None
     quiet: bool = False
     isolate: bool = True
+    at_once: int = 1
     cache: Path | None = None
     heat: bool = True
     arms: tuple[str, ...] = ()
@@ -93,18 +94,33 @@ def make_board(
 def _run_missing(cells: Sequence[Cell], options: BoardOptions, say: Say) -> None:
     cells = _asked_for(cells, options)
     states = {cell.folder: _checked_state(cell) for cell in cells}
-    for number, cell in enumerate(cells, 1):
-        place = f"Cell {number} of {len(cells)}: {cell.label}"
-        if states[cell.folder] == "done":
-            say(f"{place}: done before.")
-            continue
-        say(f"{place}: {_VERBS[states[cell.folder]]} ...")
+    places = {cell.folder: f"Cell {n} of {len(cells)}: {cell.label}" for n, cell in enumerate(cells, 1)}
+    began: dict[Path, float] = {}
+
+    def begin(cell: Cell) -> None:
+        began[cell.folder] = time.perf_counter()
+        say(f"{places[cell.folder]}: {_VERBS[states[cell.folder]]} ...")
         cell.job.write(cell.folder)
-        code = _in_process(cell, options.quiet) if options.isolate else _here(cell, options.quiet)
+
+    def end(cell: Cell, code: int) -> None:
+        if code:
+            say(f"{places[cell.folder]}: failed. {cell.failure()}")
+        elif options.at_once > 1:
+            say(f"{places[cell.folder]}: done in {clock(time.perf_counter() - began[cell.folder])}.")
+
+    for cell in cells:
+        if states[cell.folder] == "done":
+            say(f"{places[cell.folder]}: done before.")
+    missing = [cell for cell in cells if states[cell.folder] != "done"]
+    if options.isolate:
+        run_processes(missing, options.at_once, options.quiet, begin, end)
+        return
+    for cell in missing:
+        begin(cell)
+        code = _here(cell, options.quiet)
         if code == STOPPED:
             raise KeyboardInterrupt
-        if code:
-            say(f"{place}: failed. {cell.failure()}")
+        end(cell, code)
 
 
 def _asked_for(cells: Sequence[Cell], options: BoardOptions) -> list[Cell]:
@@ -133,17 +149,6 @@ def _checked_state(cell: Cell) -> str:
         raise
     except ValueError:
         return "new"
-
-
-def _in_process(cell: Cell, quiet: bool) -> int:
-    words = [sys.executable, "-m", "radalign.leaderboard.cell_run", str(cell.folder)]
-    done = subprocess.run([*words, *(["--quiet"] if quiet else [])], stdout=subprocess.DEVNULL, check=False)
-    if done.returncode not in (0, FAILED, STOPPED):
-        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        write_failure(cell.folder, f"Its process ended with {how}; see whether memory ran out.")
-    elif done.returncode == FAILED and not cell.failure():
-        write_failure(cell.folder, "Its process could not start; see the lines above.")
-    return done.returncode
 
 
 def _here(cell: Cell, quiet: bool) -> int:
