@@ -43,7 +43,7 @@ def record_of(cell: Cell, folder: Path) -> Path:
 
 
 def keep(cells: Sequence[Cell], folder: Path) -> list[Path]:
-    """Write the record of every cell that a page may show; one that says the same already stays.
+    """Write the record of every cell that a page may show; one that says the same or is of later stays.
 
     Args:
         cells: Of a board.
@@ -58,7 +58,7 @@ def keep(cells: Sequence[Cell], folder: Path) -> list[Path]:
     written = []
     for cell in standing(cells)[0]:
         path, made = record_of(cell, folder), _packed(cell)
-        if path.is_file() and path.read_bytes() == made:
+        if path.is_file() and (path.read_bytes() == made or _is_later(path, cell)):
             continue
         _write(path, made)
         written.append(path)
@@ -66,7 +66,7 @@ def keep(cells: Sequence[Cell], folder: Path) -> list[Path]:
 
 
 def take_in(cells: Sequence[Cell], folder: Path) -> dict[Path, str]:
-    """Give every cell that has nothing yet the results of its record.
+    """Give every cell that has nothing yet, or has it from an earlier record, the results of its record.
 
     Args:
         cells: Of a board.
@@ -82,9 +82,30 @@ def take_in(cells: Sequence[Cell], folder: Path) -> dict[Path, str]:
     found = {}
     for cell in cells:
         path = record_of(cell, folder)
-        if path.is_file() and not (cell.folder / RESULT).is_file() and not held_run(cell.run):
+        if path.is_file() and (_is_empty(cell) or (_came_from_record(cell) and _is_later(path, cell))):
             found[path] = _take(cell, path)
     return found
+
+
+def _is_empty(cell: Cell) -> bool:
+    return not (cell.folder / RESULT).is_file() and not held_run(cell.run)
+
+
+def _came_from_record(cell: Cell) -> bool:
+    """Whether a cell has results and no system that they could be of."""
+    return (cell.folder / RESULT).is_file() and not any(
+        (cell.run / name).is_dir() for name in ("best", "last")
+    )
+
+
+def _is_later(path: Path, cell: Cell) -> bool:
+    """Whether a record was judged after the results in a cell's folder; one that cannot be read was not."""
+    try:
+        results = _unpacked(path)[RESULT], (cell.folder / RESULT).read_bytes()
+    except LeaderboardError:
+        return False
+    record, own = (json.loads(result).get("made_by", {}).get("date", "") for result in results)
+    return bool(record > own)
 
 
 def _take(cell: Cell, path: Path) -> str:

@@ -66,8 +66,12 @@ def _why_not(cell: Cell) -> str:
 
 
 def budget_sentence(planned: Budget, judged: Sequence[Judged]) -> str:
-    """The budget that the cells were trained under: a plan may have changed its limits since."""
-    minutes = sorted({round(sum(map(_minutes, (j.run, j.pretrained))), 6) for j in judged})
+    """The budget that the cells were trained under: a plan may have changed its limits since.
+
+    Where time has ended some trainings, the limits of those that ended sooner by themselves say nothing.
+    """
+    timed = [j for j in judged if "time" in (j.run.get("stopped_by"), j.pretrained.get("stopped_by"))]
+    minutes = sorted({round(sum(map(_minutes, (j.run, j.pretrained))), 6) for j in timed or judged})
     flops = sorted({_flops(j) for j in judged})
     used = [planned.model_copy(update={"minutes": m, "flops": f}) for m in minutes for f in flops]
     if used == [planned]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -99,6 +100,34 @@ def test_own_results_are_not_replaced_by_records(board, records, tmp_path):
     assert {p.name: p.read_bytes() for p in changed.iterdir()} == {
         p.name: p.read_bytes() for p in records.iterdir()
     }
+
+
+def judged_later(record):
+    """Rewrite a record as if the cell had been judged a day later, with another value."""
+    with zipfile.ZipFile(record) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    result = json.loads(held["result.json"])
+    result["made_by"]["date"] = "9" + result["made_by"]["date"][1:]
+    result["measures"][0]["value"] = 0.1234
+    with zipfile.ZipFile(record, "w") as archive:
+        for name, content in (held | {"result.json": json.dumps(result).encode()}).items():
+            archive.writestr(name, content)
+
+
+def test_a_later_record_is_not_replaced_by_earlier_results_but_takes_the_place_of_its_earlier_self(
+    board, records, tmp_path
+):
+    plan, kept, out = load_plan(board.plan), tmp_path / "records", tmp_path / "other"
+    shutil.copytree(records, kept)
+    make_board(plan, board.data, out, options(kept))
+    judged_later(kept / "heads-0.zip")
+    later = (kept / "heads-0.zip").read_bytes()
+    make_board(plan, board.data, board.out, options(kept))  # which has the weights and the earlier results
+    assert (kept / "heads-0.zip").read_bytes() == later
+    said = []
+    make_board(plan, board.data, out, options(kept), said.append)
+    assert [line for line in said if line.startswith("Taken in")] == [f"Taken in: {kept / 'heads-0.zip'}."]
+    assert json.loads((out / "cells/heads-0/result.json").read_text())["measures"][0]["value"] == 0.1234
 
 
 @pytest.mark.parametrize(

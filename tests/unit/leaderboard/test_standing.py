@@ -108,8 +108,8 @@ def test_the_budget_is_that_of_the_cells(copy):
 def test_limits_that_differ_are_a_range(copy):
     from types import SimpleNamespace
 
-    def trained(minutes):
-        run = {"details": {"recipe": {"train": {"max_minutes": minutes}}}}
+    def trained(minutes, ended="time"):
+        run = {"details": {"recipe": {"train": {"max_minutes": minutes}}}, "stopped_by": ended}
         result = SimpleNamespace(made_by={})
         return SimpleNamespace(run=run, result=result, cell=SimpleNamespace(folder=copy.out), pretrained={})
 
@@ -123,6 +123,9 @@ def test_limits_that_differ_are_a_range(copy):
         "at most 0.12 to 20 minutes, 2 epochs of training, and not the same for every cell "
         "(the plan now says at most 20 minutes, 2 epochs)"
     )
+    of_itself = trained(10.0, "closed form")
+    assert budget_sentence(Budget(minutes=20), [of_itself, trained(20.0)]).startswith("at most 20 minutes of")
+    assert budget_sentence(Budget(minutes=20), [of_itself]).startswith("at most 10 minutes of")
 
 
 def test_a_result_goes_when_its_weights_are_trained_on(copy, monkeypatch):
