@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from radalign.leaderboard.cell_run import FAILED, STOPPED, run_cell
 from radalign.leaderboard.cells import Cell, cells_of, write_failure
+from radalign.leaderboard.overview import Overview
 from radalign.leaderboard.plan import BoardPlan, LeaderboardError, need_known
 from radalign.leaderboard.processes import run_processes
 from radalign.leaderboard.records import keep, take_in
@@ -94,33 +96,53 @@ def make_board(
 def _run_missing(cells: Sequence[Cell], options: BoardOptions, say: Say) -> None:
     cells = _asked_for(cells, options)
     states = {cell.folder: _checked_state(cell) for cell in cells}
-    places = {cell.folder: f"Cell {n} of {len(cells)}: {cell.label}" for n, cell in enumerate(cells, 1)}
-    began: dict[Path, float] = {}
-
-    def begin(cell: Cell) -> None:
-        began[cell.folder] = time.perf_counter()
-        say(f"{places[cell.folder]}: {_VERBS[states[cell.folder]]} ...")
-        cell.job.write(cell.folder)
-
-    def end(cell: Cell, code: int) -> None:
-        if code:
-            say(f"{places[cell.folder]}: failed. {cell.failure()}")
-        elif options.at_once > 1:
-            say(f"{places[cell.folder]}: done in {clock(time.perf_counter() - began[cell.folder])}.")
-
-    for cell in cells:
-        if states[cell.folder] == "done":
-            say(f"{places[cell.folder]}: done before.")
+    overview = Overview(options.quiet) if options.at_once > 1 else None
+    told = _Told(cells, states, say, overview)
     missing = [cell for cell in cells if states[cell.folder] != "done"]
     if options.isolate:
-        run_processes(missing, options.at_once, options.quiet, begin, end)
+        with overview or nullcontext():
+            run_processes(missing, options.at_once, options.quiet, told)
         return
     for cell in missing:
-        begin(cell)
+        told.begin(cell)
         code = _here(cell, options.quiet)
         if code == STOPPED:
             raise KeyboardInterrupt
-        end(cell, code)
+        told.end(cell, code)
+
+
+class _Told:
+    """Says what happens to cells, and writes a cell's job when its turn comes."""
+
+    def __init__(
+        self, cells: Sequence[Cell], states: Mapping[Path, str], say: Say, overview: Overview | None
+    ) -> None:
+        self._say, self._overview = say, overview
+        self._places = {c.folder: f"Cell {n} of {len(cells)}: {c.label}" for n, c in enumerate(cells, 1)}
+        self._states, self._began = states, dict[Path, float]()
+        for cell in cells:
+            if states[cell.folder] == "done":
+                say(f"{self._places[cell.folder]}: done before.")
+
+    def begin(self, cell: Cell) -> None:
+        self._began[cell.folder] = time.perf_counter()
+        self._say(f"{self._places[cell.folder]}: {_VERBS[self._states[cell.folder]]} ...")
+        cell.job.write(cell.folder)
+        if self._overview:
+            self._overview.begin(cell)
+
+    def look(self) -> None:
+        if self._overview:
+            self._overview.look()
+
+    def end(self, cell: Cell, code: int) -> None:
+        if self._overview:
+            self._overview.end(cell)
+        if code:
+            self._say(f"{self._places[cell.folder]}: failed. {cell.failure()}")
+        elif self._overview:  # a bar of its own would have told
+            took = clock(time.perf_counter() - self._began[cell.folder])
+            self._say(f"{self._places[cell.folder]}: done in {took}.")
 
 
 def _asked_for(cells: Sequence[Cell], options: BoardOptions) -> list[Cell]:

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import torch
 
@@ -21,15 +22,27 @@ from radalign.leaderboard.cells import Cell, write_failure
 from radalign.train.interrupt import polite_interrupts
 
 Process = subprocess.Popen[bytes]
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.2
+
+
+class Watcher(Protocol):
+    """Who wants to know how cells are doing."""
+
+    def begin(self, cell: Cell) -> None:
+        """A cell is about to begin."""
+
+    def look(self) -> None:
+        """Some time has passed."""
+
+    def end(self, cell: Cell, code: int) -> None:
+        """A cell has ended by itself, with this exit code."""
 
 
 def run_processes(
     cells: Sequence[Cell],
     at_once: int,
     quiet: bool,
-    begin: Callable[[Cell], None],
-    end: Callable[[Cell, int], None],
+    watcher: Watcher,
 ) -> None:
     """Run every cell, each in a process of its own.
 
@@ -37,8 +50,7 @@ def run_processes(
         cells: In the order in which they begin.
         at_once: How many run side by side; several share the cores, or the graphics cards, and show no bars.
         quiet: No progress.
-        begin: Called before a cell begins.
-        end: Called with a cell that has ended by itself, and its exit code.
+        watcher: Is told of every cell; not of the end of one that was stopped.
 
     Raises:
         KeyboardInterrupt: If somebody asked to stop, once every cell has saved where it is.
@@ -50,16 +62,17 @@ def run_processes(
                 for place in range(at_once):
                     if waiting and place not in running:
                         cell = waiting.popleft()
-                        begin(cell)
+                        watcher.begin(cell)
                         own = part_of_machine(place, at_once, _cores(), _cards(), os.environ)
                         running[place] = cell, _start(cell, quiet or at_once > 1, own)
                 time.sleep(_LOOK_EVERY_S)
+                watcher.look()
                 for cell, code in _take_ended(running):
                     if code == STOPPED:
                         interrupt.asked = True
                         continue
                     _note_failure(cell, code)
-                    end(cell, code)
+                    watcher.end(cell, code)
                 if interrupt.asked:
                     _stop([process for _, process in running.values()])
                     raise KeyboardInterrupt

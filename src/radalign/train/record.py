@@ -11,6 +11,7 @@ from typing import Any
 from radalign.files import whole_file, writing
 
 Line = dict[str, Any]
+_TAIL_BYTES = 2**16  # many times what the longest line has
 
 
 class RunLog:
@@ -58,6 +59,22 @@ def read_log(path: str | Path) -> list[Line]:
     """
     text = Path(path).read_bytes()
     return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
+
+
+def last_line(path: str | Path) -> Line:
+    """The last whole line of a log, found without reading the others; nothing where there is none.
+
+    >>> last_line("no such log")
+    {}
+    """
+    path = Path(path)
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        lines = file.read().rpartition(b"\n")[0].splitlines()
+    line: Line = json.loads(lines[-1]) if lines else {}
+    return line
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
