@@ -1,4 +1,4 @@
-"""`radalign compare`: two runs or two results, number by number."""
+"""`radalign compare`: two runs, two results or two boards, number by number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def compare(
-    first: Annotated[str, typer.Argument(help="A run, a cell of a leaderboard, or a result.json.")],
+    first: Annotated[str, typer.Argument(help="A run, a board or one of its cells, or a result.json.")],
     second: Annotated[str, typer.Argument(help="What it is compared with.")],
     data: Annotated[
         Path | None, typer.Option(help="A manifest: judge both on it. Without, stored results are compared.")
@@ -26,20 +26,31 @@ def compare(
     """Paired differences with intervals, queries won and lost, settings that differ, curves on one figure.
 
     Example:  radalign compare runs/a runs/b --data manifest.parquet
+
+    Two boards, or folders of their records, are compared arm by arm.
     """
     from radalign.cli.progress import progress_bar
     from radalign.leaderboard.compare import compare as run
     from radalign.leaderboard.compare_page import comparison_text, write_comparison
     from radalign.leaderboard.plan import make_judging
-    from radalign.leaderboard.sides import read_sides
+    from radalign.leaderboard.sides import names_apart, read_sides
+    from radalign.leaderboard.two_boards import compare_boards, is_board, read_board
+    from radalign.leaderboard.two_boards_page import boards_text, write_boards
 
+    boards = Path(first), Path(second)
+    if data is None and all(map(is_board, boards)):
+        names = names_apart(first, second)
+        compared = compare_boards(read_board(boards[0]), read_board(boards[1]), names)
+        _print(write_boards(compared, out), boards_text(compared), as_json)
+        return
     judging = make_judging(
         tasks=tuple(task or ("retrieval", "zero-shot")), split="" if split == "all" else split,
         prompts=prompts, weights=weights, resamples=resamples, seed=seed,
     )  # fmt: skip
     found = run(*read_sides(first, second, data, judging, progress_bar(as_json)))
-    files = write_comparison(found, out)
-    typer.echo(
-        files["json"].read_text(encoding="utf-8") if as_json else comparison_text(found, details=False)
-    )
+    _print(write_comparison(found, out), comparison_text(found, details=False), as_json)
+
+
+def _print(files: dict[str, Path], text: str, as_json: bool) -> None:
+    typer.echo(files["json"].read_text(encoding="utf-8") if as_json else text)
     typer.echo(f"Wrote {', '.join(str(f) for f in files.values())}.", err=True)

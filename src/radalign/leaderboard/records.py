@@ -101,7 +101,7 @@ def _came_from_record(cell: Cell) -> bool:
 def _is_later(path: Path, cell: Cell) -> bool:
     """Whether a record was judged after the results in a cell's folder; one that cannot be read was not."""
     try:
-        results = _unpacked(path)[RESULT], (cell.folder / RESULT).read_bytes()
+        results = unpacked(path)[RESULT], (cell.folder / RESULT).read_bytes()
     except LeaderboardError:
         return False
     record, own = (json.loads(result).get("made_by", {}).get("date", "") for result in results)
@@ -109,7 +109,7 @@ def _is_later(path: Path, cell: Cell) -> bool:
 
 
 def _take(cell: Cell, path: Path) -> str:
-    files = _unpacked(path)
+    files = unpacked(path)
     with tempfile.TemporaryDirectory() as place:
         tried = replace(cell, folder=Path(place) / cell.folder.name)
         _write_all(tried, files)
@@ -186,7 +186,12 @@ def _to_15_bits(samples: NDArray[Any]) -> NDArray[Any]:
     return ((bits + np.uint32(0x80)) & _KEPT_BITS).view(np.float32)
 
 
-def _unpacked(path: Path) -> dict[str, bytes]:
+def unpacked(path: Path) -> dict[str, bytes]:
+    """The files of a record.
+
+    Raises:
+        LeaderboardError: If it cannot be read.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             files = {name: archive.read(name) for name in archive.namelist() if name in KNOWN}

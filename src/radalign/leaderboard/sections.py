@@ -51,10 +51,11 @@ def _main_grid(scores: Scores, columns: Sequence[Key], label: str) -> Grid:
     if any(value is not None for value in chance):
         pairs = zip(columns, chance, strict=True)
         rows.append([Cell("chance"), *(Cell("" if c is None else written(k[1], c)) for k, c in pairs)])
-    return Grid(_header("system", columns), rows, label)
+    return Grid(header("system", columns), rows, label)
 
 
-def _header(first: str, columns: Sequence[Key]) -> list[str]:
+def header(first: str, columns: Sequence[Key]) -> list[str]:
+    """Of a table with a column per number."""
     return [first, *(f"{task}, {metric}" for task, metric, _ in columns)]
 
 
@@ -104,15 +105,16 @@ def differences(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: 
     grids: list[Block] = []
     for own in by_test(columns):
         rows = [
-            [Cell(arm), *(_gap(gaps.get((arm, key)), key in mine) for key in own)]
+            [Cell(arm), *(gap_cell(gaps.get((arm, key)), key in mine) for key in own)]
             for arm, mine in scores.items()
             if arm != against and any(key in mine for key in own)
         ]
-        grids += [Grid(_header(f"minus {against}", own), rows, label)] if rows else []
+        grids += [Grid(header(f"minus {against}", own), rows, label)] if rows else []
     return Section(f"Differences to {against}", grids)
 
 
-def _gap(gap: Gap | None, has_value: bool = True) -> Cell:
+def gap_cell(gap: Gap | None, has_value: bool = True) -> Cell:
+    """A difference with its interval, marked by who is better; or that the numbers are not paired."""
     if gap is None:
         return Cell("not paired" if has_value else "")
     value = written(gap.metric, gap.value, "+")
@@ -129,7 +131,7 @@ def ablations(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: st
     grids: list[Block] = []
     for own in by_test(columns):
         rows = [row for arm in plan.arm if (row := _ablation(arm, scores, own))]
-        grids += [Grid(_header("ablation", own), rows, note)] if rows else []
+        grids += [Grid(header("ablation", own), rows, note)] if rows else []
     return Section("Ablations", grids)
 
 
@@ -140,7 +142,7 @@ def _ablation(arm: Arm, scores: Scores, columns: Sequence[Key]) -> list[Cell]:
     if not arm.ablates or not shared:
         return []
     found = {key: mine[key].minus(whole[key]) for key in shared}
-    return [Cell(f"{arm.name} − {arm.ablates}"), *(_gap(found.get(key), key in mine) for key in columns)]
+    return [Cell(f"{arm.name} − {arm.ablates}"), *(gap_cell(found.get(key), key in mine) for key in columns)]
 
 
 def by_group(scores: Scores, label: str) -> Section:

@@ -30,15 +30,19 @@ def read_sides(
     Raises:
         LeaderboardError: If a side is not there, or is a run and there are no data.
     """
-    names = _names(first, second)
+    names = names_apart(first, second)
     if data is not None:
         one = _judged(first, names[0], data, judging, progress)
         return one, _judged(second, names[1], data, judging, progress)
     return _stored(Path(first), names[0]), _stored(Path(second), names[1])
 
 
-def _names(first: str, second: str) -> tuple[str, str]:
-    """The shortest ends of both paths that tell them apart."""
+def names_apart(first: str, second: str) -> tuple[str, str]:
+    """The shortest ends of both paths that tell them apart.
+
+    >>> names_apart("board/cells/a-0", "other/cells/a-0/result.json")
+    ('board/cells/a-0', 'other/cells/a-0')
+    """
     plain = ("result.json", "run")
     parts = [[p for p in Path(x).absolute().parts if p not in plain] for x in (first, second)]
     for length in range(1, max(map(len, parts)) + 1):
