@@ -32,13 +32,15 @@ def compare(
     from radalign.cli.progress import progress_bar
     from radalign.leaderboard.compare import compare as run
     from radalign.leaderboard.compare_page import comparison_text, write_comparison
-    from radalign.leaderboard.plan import make_judging
+    from radalign.leaderboard.plan import LeaderboardError, make_judging
     from radalign.leaderboard.sides import names_apart, read_sides
     from radalign.leaderboard.two_boards import compare_boards, is_board, read_board
     from radalign.leaderboard.two_boards_page import boards_text, write_boards
 
     boards = Path(first), Path(second)
-    if data is None and all(map(is_board, boards)):
+    if all(map(is_board, boards)):
+        if data is not None:
+            raise LeaderboardError("Two boards are compared as they were judged; leave --data out.")
         names = names_apart(first, second)
         compared = compare_boards(read_board(boards[0]), read_board(boards[1]), names)
         _print(write_boards(compared, out), boards_text(compared), as_json)

@@ -38,12 +38,7 @@ class Watcher(Protocol):
         """A cell has ended by itself, with this exit code."""
 
 
-def run_processes(
-    cells: Sequence[Cell],
-    at_once: int,
-    quiet: bool,
-    watcher: Watcher,
-) -> None:
+def run_processes(cells: Sequence[Cell], at_once: int, quiet: bool, watcher: Watcher) -> None:
     """Run every cell, each in a process of its own.
 
     Args:

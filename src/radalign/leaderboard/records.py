@@ -43,7 +43,7 @@ def record_of(cell: Cell, folder: Path) -> Path:
 
 
 def keep(cells: Sequence[Cell], folder: Path) -> list[Path]:
-    """Write the record of every cell that a page may show; one that says the same or is of later stays.
+    """Write the record of every cell that a page may show; an equal one, or one judged later, stays.
 
     Args:
         cells: Of a board.

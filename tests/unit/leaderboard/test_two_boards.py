@@ -127,6 +127,13 @@ def test_the_command_writes_a_table_a_figure_and_json(board, other, tmp_path, mo
     }  # fmt: skip
 
 
+def test_boards_are_not_judged_again(board, other, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["compare", str(board.out), str(other.out), "--data", str(board.data)]
+    with pytest.raises(LeaderboardError, match="Two boards are compared as they were judged"):
+        CliRunner().invoke(build_app("compare"), words, catch_exceptions=False)
+
+
 def test_the_tables_have_a_row_per_arm_and_hold_both_numbers(found, tmp_path):
     text = write_boards(found, tmp_path)["md"].read_text()
     minus = text.split("## ours minus theirs")[1].split("## Both numbers")[0]
