@@ -33,6 +33,7 @@ VERBS = {
     "recipes": Verb("recipes:recipes", "List the packaged recipes, or print one in full."),
     "report": Verb("report:app", "Reports: cut into sections, cleaned, read for findings."),
     "deidentify": Verb("deidentify:deidentify", "Take identities out of a folder of DICOM files."),
+    "doctor": Verb("doctor:doctor", "Can this installation do what it should, and if not, what to do?"),
     "weights": Verb("weights:app", "Released checkpoints into radalign folders, adapters merged."),
 }
 
