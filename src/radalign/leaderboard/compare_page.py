@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,18 @@ DRAWN = 16
 
 def write_comparison(found: Comparison, folder: Path) -> dict[str, Path]:
     """Write `comparison.json`, `comparison.md` and `comparison.png`."""
+    return write_three(folder, found.to_dict(), comparison_text(found), lambda p: draw_comparison(found, p))
+
+
+def write_three(
+    folder: Path, table: dict[str, Any], text: str, draw: Callable[[Path], object]
+) -> dict[str, Path]:
+    """A comparison for a script, for a reader, and as a picture."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {name: folder / f"comparison.{name}" for name in ("json", "md", "png")}
-    write_json(files["json"], found.to_dict())
-    files["md"].write_text(comparison_text(found), encoding="utf-8")
-    draw_comparison(found, files["png"])
+    write_json(files["json"], table)
+    files["md"].write_text(text, encoding="utf-8")
+    draw(files["png"])
     return files
 
 

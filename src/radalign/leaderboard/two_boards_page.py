@@ -8,23 +8,18 @@ from typing import Any
 from radalign.evaluate.plots import COLOURS, save
 from radalign.evaluate.tables import written
 from radalign.leaderboard.blocks import Block, Cell, Grid, Listing, Section, to_markdown
+from radalign.leaderboard.compare_page import write_three
 from radalign.leaderboard.scores import Key, verdict
 from radalign.leaderboard.sections import gap_cell, header
 from radalign.leaderboard.two_boards import BoardComparison
 from radalign.leaderboard.winners import by_test
-from radalign.train.record import write_json
 
 PANELS, ACROSS = 12, 4
 
 
 def write_boards(found: BoardComparison, folder: Path) -> dict[str, Path]:
     """Write `comparison.json`, `comparison.md` and `comparison.png`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {name: folder / f"comparison.{name}" for name in ("json", "md", "png")}
-    write_json(files["json"], found.to_dict())
-    files["md"].write_text(boards_text(found), encoding="utf-8")
-    draw_boards(found, files["png"])
-    return files
+    return write_three(folder, found.to_dict(), boards_text(found), lambda path: draw_boards(found, path))
 
 
 def boards_text(found: BoardComparison) -> str:
