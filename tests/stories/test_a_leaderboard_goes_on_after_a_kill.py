@@ -87,6 +87,7 @@ def test_asked_to_stop_all_cells_side_by_side_save_where_they_are(folder, by):
     assert said.splitlines() == [
         "Cell 1 of 2: heads, seed 0: training ...",
         "Cell 2 of 2: heads, seed 1: training ...",
+        "Stopping: what is under way is saved. Asked again, it ends at once.",
         "",
         "Stopped. What was finished is kept; the same command goes on where it can.",
     ]

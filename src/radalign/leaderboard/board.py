@@ -135,6 +135,9 @@ class _Told:
         if self._overview:
             self._overview.look()
 
+    def stop(self) -> None:
+        self._say("Stopping: what is under way is saved. Asked again, it ends at once.")
+
     def end(self, cell: Cell, code: int) -> None:
         if self._overview:
             self._overview.end(cell)

@@ -37,6 +37,9 @@ class Watcher(Protocol):
     def end(self, cell: Cell, code: int) -> None:
         """A cell has ended by itself, with this exit code."""
 
+    def stop(self) -> None:
+        """Somebody asked to stop; cells are about to save where they are."""
+
 
 def run_processes(cells: Sequence[Cell], at_once: int, quiet: bool, watcher: Watcher) -> None:
     """Run every cell, each in a process of its own.
@@ -69,6 +72,7 @@ def run_processes(cells: Sequence[Cell], at_once: int, quiet: bool, watcher: Wat
                     _note_failure(cell, code)
                     watcher.end(cell, code)
                 if interrupt.asked:
+                    watcher.stop()
                     _stop([process for _, process in running.values()])
                     raise KeyboardInterrupt
         finally:
