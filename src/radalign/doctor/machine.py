@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from radalign.data.provenance import processor_name
+from radalign.data.provenance import processor_name, usable_cores
 from radalign.doctor.check import Check
 from radalign.train.precision import has_fast_bf16
 
@@ -23,10 +22,9 @@ def check_machine(folder: Path) -> Iterator[Check]:
     Args:
         folder: Its disk is looked at.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     fast = "bf16 is fast" if has_fast_bf16(torch.device("cpu")) else "bf16 is not fast"
-    found = f"{processor_name() or 'processor'}: {cores} cores, torch uses {torch.get_num_threads()}, {fast}"
-    yield Check("processor", "fine", found)
+    used = f"{usable_cores()} cores, torch uses {torch.get_num_threads()}"
+    yield Check("processor", "fine", f"{processor_name() or 'processor'}: {used}, {fast}")
     yield _cards()
     if (memory := memory_gib()) is not None:
         short = memory < _LEAST_MEMORY_GIB

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from radalign.doctor.check import Check
-from radalign.search.errors import SearchError
 from radalign.search.index import Index
 from radalign.study import Manifest
 from radalign.systems.base import load
@@ -21,7 +20,7 @@ def check_own_files(paths: Sequence[Path]) -> Iterator[Check]:
     for path in paths:
         try:
             yield Check(str(path), "fine", _opened(path))
-        except (ValueError, OSError, SearchError) as error:
+        except (ValueError, OSError) as error:
             yield Check(str(path), "broken", str(error).rstrip("."))
 
 

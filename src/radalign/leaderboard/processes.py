@@ -17,6 +17,7 @@ from typing import Protocol
 
 import torch
 
+from radalign.data.provenance import usable_cores
 from radalign.leaderboard.cell_run import FAILED, STOPPED
 from radalign.leaderboard.cells import Cell, write_failure
 from radalign.train.interrupt import polite_interrupts
@@ -61,7 +62,7 @@ def run_processes(cells: Sequence[Cell], at_once: int, quiet: bool, watcher: Wat
                     if waiting and place not in running:
                         cell = waiting.popleft()
                         watcher.begin(cell)
-                        own = part_of_machine(place, at_once, _cores(), _cards(), os.environ)
+                        own = part_of_machine(place, at_once, usable_cores(), _cards(), os.environ)
                         running[place] = cell, _start(cell, quiet or at_once > 1, own)
                 time.sleep(_LOOK_EVERY_S)
                 watcher.look()
@@ -101,11 +102,6 @@ def part_of_machine(
         return dict(environment)
     found = {"OMP_NUM_THREADS": str(max(1, cores // at_once)), **environment}
     return found | ({"CUDA_VISIBLE_DEVICES": cards[place % len(cards)]} if cards else {})
-
-
-def _cores() -> int:
-    """Those that this process may use, which may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cards() -> list[str]:

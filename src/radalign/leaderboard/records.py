@@ -112,19 +112,20 @@ def _take(cell: Cell, path: Path) -> str:
     files = unpacked(path)
     with tempfile.TemporaryDirectory() as place:
         tried = replace(cell, folder=Path(place) / cell.folder.name)
-        _write_all(tried, files)
+        write_files(tried.folder, files)
         if data_of(tried) != cell.job.data_sha256:
             return "it was made on other studies"
         if why := standing([tried])[1].get(tried.label):
             return why
-    _write_all(cell, files)
+    write_files(cell.folder, files)
     (cell.folder / FAILURE).unlink(missing_ok=True)  # an earlier try here no longer matters
     return ""
 
 
-def _write_all(cell: Cell, files: Mapping[str, bytes]) -> None:
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a record's files as a cell's."""
     for name in sorted(files, key=lambda name: name == RESULT):  # last: until then the cell is not judged
-        _write(cell.folder / name, files[name])
+        _write(folder / name, files[name])
 
 
 def _packed(cell: Cell) -> bytes:

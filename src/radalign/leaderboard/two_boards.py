@@ -17,7 +17,7 @@ from radalign.evaluate.results import Gap
 from radalign.leaderboard.alike import unlike
 from radalign.leaderboard.cells import Cell, Job
 from radalign.leaderboard.plan import Arm, LeaderboardError
-from radalign.leaderboard.records import unpacked
+from radalign.leaderboard.records import unpacked, write_files
 from radalign.leaderboard.scores import Judged, Key, Scores, read_cell, scores_of
 from radalign.leaderboard.winners import columns_of
 
@@ -93,10 +93,7 @@ def _read(folder: Path) -> Judged:
 
 def _read_record(record: Path) -> Judged:
     with tempfile.TemporaryDirectory() as place:
-        for name, content in unpacked(record).items():
-            file = Path(place) / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
+        write_files(Path(place), unpacked(record))
         return _read(Path(place))
 
 
