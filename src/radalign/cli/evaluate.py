@@ -47,6 +47,12 @@ def evaluate(
         bool,
         typer.Option("--fine-tune", help="A protocol with labels: also train copies of the systems (slow)."),
     ] = False,
+    own_classes: Annotated[
+        bool,
+        typer.Option(
+            "--own-classes", help="Zero-shot: what learned classes from labels scores findings by those."
+        ),
+    ] = False,
     similarity: Annotated[
         str, typer.Option(help="Of images and texts: global, local (patches and words) or both.")
     ] = "global",
@@ -85,7 +91,7 @@ def evaluate(
     plan = make_plan(
         run=run, data=data, task=task, mode=mode, split=split, baselines=baseline, prompts=prompts,
         pooling=pooling, labels=label, exclude_own_report=exclude_own_report, similarity=similarity,
-        fine_tune=fine_tune, subgroups=subgroups, probes=probes,
+        fine_tune=fine_tune, own_classes=own_classes, subgroups=subgroups, probes=probes,
         allow_transductive=allow_transductive, resamples=resamples, seed=seed,
         device=device,
     )  # fmt: skip

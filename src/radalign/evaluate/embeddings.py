@@ -56,6 +56,8 @@ class StudyEmbeddings:
         groups: Kind of subgroup (`sex`, `age`, `view`, ...) to every study's value, "" where unknown.
         local: Local similarity of every image (row) and report (column), [N, N] (of every prompt instead,
             [N, T], for zero-shot), or None; see `local_similarity`.
+        by_class: Finding to scores [N, 2] of its presence and absence by classes that the system learned; see
+            `own_classes`.
 
     Raises:
         EvaluationError: If the parts differ in length, or the two embeddings in width.
@@ -69,6 +71,7 @@ class StudyEmbeddings:
     texts: tuple[str, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     local: Vectors | None = None
+    by_class: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         parts: list[Sized] = [

@@ -55,14 +55,19 @@ def embed_prompts(system: Embedder, prompts: Sequence[str]) -> NDArray[np.float3
 
 
 def finding_scores(given: Prompted, finding: str, pooling: Pooling, tuning: bool = False) -> Floats:
-    """Cosine to present minus cosine to absent, in -2..2; above 0 means present, [N]."""
+    """Cosine to present minus cosine to absent, in -2..2; above 0 means present, [N].
+
+    Of a finding that the system was asked for by its own classes, log odds instead.
+    """
     cosines = pair_cosines(given, finding, pooling, tuning)
     return cosines[:, 0] - cosines[:, 1]
 
 
 def pair_cosines(given: Prompted, finding: str, pooling: Pooling, tuning: bool = False) -> Floats:
-    """Cosines to the present and to the absent prompts, [N, 2]."""
+    """Cosines to the present and to the absent prompts, or the scores of the system's own classes, [N, 2]."""
     studies = given.tuning if tuning and given.tuning is not None else given.studies
+    if finding in studies.by_class:
+        return studies.by_class[finding]
     if given.similarity == "local":
         return _local_pair(given, studies, finding, pooling)
     cosines = class_scores(studies.image, [given.present[finding], given.absent[finding]], pooling)

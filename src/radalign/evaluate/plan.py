@@ -27,6 +27,7 @@ TAKES = {
     "labels": LABELLED,
     "exclude_own_report": ("retrieval",),
     "fine_tune": ("nih",),
+    "own_classes": ("zero-shot",),
 }
 """Which tasks heed an option; for any other it would be recorded and do nothing, so it is refused."""
 
@@ -50,6 +51,7 @@ class Plan:
         labels: For retrieval: the labels of P@k; empty takes the frequent ones.
         exclude_own_report: For retrieval: hide the own report from P@k.
         fine_tune: For a protocol with labels: also train copies of the systems on them.
+        own_classes: For zero-shot: systems that learned classes from labels score a finding by those.
         subgroups: Kinds of subgroup that retrieval and zero-shot are also reported for.
         similarity: Of images and texts: `global`, `local` (patches and words) or `both`.
         probes: For sensitivity: pairs of images per factor.
@@ -70,6 +72,7 @@ class Plan:
     labels: tuple[str, ...] = ()
     exclude_own_report: bool = False
     fine_tune: bool = False
+    own_classes: bool = False
     subgroups: tuple[str, ...] = KINDS
     similarity: str = "global"
     probes: int = 60

@@ -11,6 +11,7 @@ from radalign.evaluate.findings import prompt_texts, prompted
 from radalign.evaluate.fine_tune import FineTuneSettings
 from radalign.evaluate.learning import learn_from_labels
 from radalign.evaluate.local_similarity import with_local
+from radalign.evaluate.own_classes import need_learned_classes, own_classes_note, with_own_classes
 from radalign.evaluate.plan import Plan
 from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.probing import ProbeSettings
@@ -91,6 +92,8 @@ def _zero_shot(
     prompts = load_prompts(plan.prompts or OWN_PROMPTS)
     if not prompts.findings:
         raise EvaluationError(f"{plan.prompts!r} holds no findings; choose a set with [[finding]] tables.")
+    if plan.own_classes:
+        need_learned_classes(systems)
     named = _embedded(plan, systems, studies, watch, progress, reports=False)
     validate = manifest.where(split="validate")
     tune = plan.split == "test" and len(validate) > 0
@@ -102,12 +105,20 @@ def _zero_shot(
             for part in (named, tuning)
         )
         watch.step("local similarity")
+    notes: tuple[str, ...] = ()
+    if plan.own_classes:
+        named, tuning = (
+            {n: with_own_classes(systems[n], given, manifest, prompts, progress) for n, given in part.items()}
+            for part in (named, tuning)
+        )
+        notes = tuple(filter(None, (own_classes_note(n, systems[n], prompts) for n in systems)))
     given = {n: prompted(systems[n], named[n], prompts, tuning.get(n), plan.similarity) for n in systems}
     watch.step("embed")
     settings = ZeroShotSettings(Pooling(plan.pooling) if plan.pooling else None, plan.resamples, plan.seed)
     result = evaluate_zero_shot(given, prompts, settings)
     watch.step("measure")
-    return replace(result, settings=dict(result.settings) | {"similarity": plan.similarity})
+    facts = dict(result.settings) | {"similarity": plan.similarity}
+    return replace(result, settings=facts, notes=(*result.notes, *notes))
 
 
 def _space(

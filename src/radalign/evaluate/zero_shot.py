@@ -179,7 +179,7 @@ def _reliability(
 
 
 def _sigmoid(logits: Floats) -> Floats:
-    probabilities: Floats = 1 / (1 + np.exp(-logits))
+    probabilities: Floats = (1 + np.tanh(logits / 2)) / 2  # exp would overflow for very sure systems
     return probabilities
 
 

@@ -29,7 +29,7 @@ from radalign.train.record import write_json
 from radalign.train.start import MAY_CHANGE, differences
 
 PRETRAINED, FAILURE = "pretrained", "failed.json"
-LATER = {"pooling": ""}
+LATER: dict[str, Any] = {"pooling": "", "own_classes": False}
 """Rules that came later: the value that every cell of before was judged by, which is not written."""
 
 
@@ -160,7 +160,7 @@ def _cells_of_arm(
             cache=str(cache),
             tasks=arm.tasks or plan.evaluate.tasks,
             tests=tuple(test.model_dump(mode="json") for test in plan.tests_of(arm)),
-            judging=plan.evaluate.model_dump(mode="json"),
+            judging=plan.judging_of(arm).model_dump(mode="json"),
             flops=own.flops,
             data_sha256=data_sha256,
             pretrain=pretrain,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from radalign.evaluate.comparison import KeptDraws, Key, keeping_draws
 from radalign.evaluate.embeddings import Progress, StudyEmbeddings, embed, evaluable
+from radalign.evaluate.own_classes import learned_classes
 from radalign.evaluate.plan import Plan
 from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.prompt_sets import load_prompts
@@ -128,7 +129,7 @@ def _judged(
             if not aligns(system) and task not in WITHOUT_TEXT:
                 notes.append(f"{task} was not judged: this system has no space shared with texts.")
                 continue
-            plan = _plan(task, judging)
+            plan = _plan(task, judging, system)
             ask = _asking(TASKS[task], plan, {name: remembering}, studies, manifest, watch, progress)
             _add(parts, notes, remembering, task, test.name, ask, apart=others)
     for protocol, data in judging.protocols.items():
@@ -251,12 +252,13 @@ def _task_facts(part: _Part) -> dict[str, Any]:
     return facts | dict(part.result.settings)
 
 
-def _plan(task: str, judging: Judging) -> Plan:
+def _plan(task: str, judging: Judging, system: Any) -> Plan:
     """The options of `radalign evaluate` that a task reads; the run is given, not read from a folder."""
     return Plan(
         run="", data=Path(), task=task, mode=judging.mode, split=judging.split, prompts=judging.prompts,
         labels=judging.labels, similarity=judging.similarity, pooling=judging.pooling,
-        resamples=judging.resamples, seed=judging.seed,
+        own_classes=judging.own_classes and bool(learned_classes(system)), resamples=judging.resamples,
+        seed=judging.seed,
     )  # fmt: skip
 
 

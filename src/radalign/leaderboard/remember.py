@@ -29,6 +29,7 @@ class Remembering:
         self.system, self.precision = system, precision
         self._images: dict[Any, Vectors] = {}
         self._texts: dict[Any, Vectors] = {}
+        self._logits: dict[Any, Vectors] = {}
         self._asked: list[str] = []
         self.images_s = self.texts_s = 0.0
 
@@ -45,17 +46,38 @@ class Remembering:
     ) -> Vectors:  # fmt: skip
         """Embed the images of studies, [N, E]; only those not seen before are read."""
         listed = list(studies)
+        self._asked += [study.id for study in listed]
+        rows = self._of_studies(
+            self._images, self.system.embed_studies, listed, manifest, batch_size, progress
+        )
+        return np.stack(rows) if rows else np.zeros((0, self.system.width), np.float32)
+
+    def classify_studies(
+        self, studies: Iterable[Study], manifest: Manifest, batch_size: int = 32, progress: Any = None
+    ) -> Vectors:
+        """Logits of a classifier's classes, [N, C]; only those not seen before are read.
+
+        Not told by `asked_for`: whoever asks for classes has asked for the embeddings of the same studies.
+        """
+        ask = self.system.classify_studies
+        rows = self._of_studies(self._logits, ask, list(studies), manifest, batch_size, progress)
+        return np.stack(rows) if rows else np.zeros((0, len(self.system.classes)), np.float32)
+
+    def _of_studies(
+        self, known: dict[Any, Vectors], ask: Callable[..., Any], listed: list[Study],
+        manifest: Manifest | None, batch_size: int, progress: Any,
+    ) -> list[Vectors]:  # fmt: skip
+        """A row per study, of those known or newly asked for."""
         source = manifest if manifest is not None else Manifest(listed, Path())
         keys = [_key(study, source) for study in listed]
-        self._asked += [study.id for study in listed]
-        new = {key: study for key, study in zip(keys, listed, strict=True) if key not in self._images}
+        new = {key: study for key, study in zip(keys, listed, strict=True) if key not in known}
         begin = time.perf_counter()
         if new:
             with self.precision():
-                rows = self.system.embed_studies(list(new.values()), source, batch_size, progress)
-            self._images |= zip(new, np.asarray(rows, np.float32), strict=True)
+                rows = ask(list(new.values()), source, batch_size, progress)
+            known |= zip(new, np.asarray(rows, np.float32), strict=True)
         self.images_s += time.perf_counter() - begin
-        return self._stack([self._images[key] for key in keys])
+        return [known[key] for key in keys]
 
     def embed_texts(self, texts: Sequence[str], batch_size: int = 128, normalise: bool = True) -> Vectors:
         """Embed texts, [N, E]; only those not seen before are read."""
@@ -68,7 +90,8 @@ class Remembering:
             keys = [(text, normalise) for text in new]
             self._texts |= zip(keys, np.asarray(rows, np.float32), strict=True)
         self.texts_s += time.perf_counter() - begin
-        return self._stack([self._texts[text, normalise] for text in texts])
+        rows = [self._texts[text, normalise] for text in texts]
+        return np.stack(rows) if rows else np.zeros((0, self.system.width), np.float32)
 
     def asked_for(self, apart: Container[str] = frozenset()) -> str:
         """A hash of the studies that were asked for since the last call: what a task was judged on.
@@ -85,9 +108,6 @@ class Remembering:
     def seen(self) -> tuple[int, int]:
         """Studies and texts embedded so far."""
         return len(self._images), len(self._texts)
-
-    def _stack(self, rows: list[Vectors]) -> Vectors:
-        return np.stack(rows) if rows else np.zeros((0, self.system.width), np.float32)
 
 
 def _key(study: Study, manifest: Manifest) -> Any:

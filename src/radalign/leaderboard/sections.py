@@ -23,6 +23,7 @@ def in_short(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str
     blocks += [
         f"Budget: {budget}; weights: {plan.evaluate.weights} "
         f"{'by validation' if plan.evaluate.weights == 'best' else 'ones'}. {label}",
+        *_by_classes(plan, scores),
         overall(winners),
         Listing([w.sentence() for w in winners]),
         "Intervals are 95 %, by resampling patients, and cover the choice of patients; what "
@@ -30,6 +31,21 @@ def in_short(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str
         "correction for their number.",
     ]
     return Section("In short", blocks)
+
+
+def _by_classes(plan: BoardPlan, scores: Scores) -> list[Block]:
+    """Who was not asked by sentences, if anybody."""
+    named = [arm.name for arm in plan.arm if arm.own_classes and arm.name in scores]
+    if not named and not plan.evaluate.own_classes:
+        return []
+    who = (
+        "Systems that learned classes from labels"
+        if plan.evaluate.own_classes
+        else " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
+    )
+    return [
+        f"{who}: in `zero-shot`, findings are scored by the classes learned from labels, not by sentences."
+    ]
 
 
 def main_table(scores: Scores, columns: Sequence[Key], label: str) -> Section:
