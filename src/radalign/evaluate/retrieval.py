@@ -204,7 +204,7 @@ def _by_subgroup(given: StudyEmbeddings, pair: Ranked, settings: RetrievalSettin
     k = max(settings.recall_ks)
     values = pair.recall(k)
     groups = subgroups(given.groups)
-    return subgroup_numbers(f"R@{k}", lambda members: mean_of(np.where(members, values, np.nan)), groups)
+    return subgroup_numbers(f"R@{k}", lambda members: [mean_of(np.where(members, values, np.nan))], groups)
 
 
 def label_numbers(ranked: Mapping[str, Ranked], settings: RetrievalSettings) -> dict[Name, Number]:

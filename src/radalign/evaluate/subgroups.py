@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radalign.evaluate.comparison import Name, Number
-from radalign.evaluate.statistic import Statistic
+from radalign.evaluate.statistic import Statistic, average_of
 from radalign.study import Study
 
 KINDS = ("sex", "age", "view", "device")
@@ -86,21 +86,28 @@ def subgroups(groups: Mapping[str, Sequence[str]], least: int = LEAST_STUDIES) -
 
 
 def subgroup_numbers(
-    metric: str, statistic_of: Callable[[NDArray[np.bool_]], Statistic], groups: Sequence[Subgroup]
-) -> dict[Name, Number]:
+    metric: str, parts_of: Callable[[NDArray[np.bool_]], list[Statistic]], groups: Sequence[Subgroup],
+    least: int = LEAST_STUDIES,
+) -> dict[Name, Number]:  # fmt: skip
     """A metric in every subgroup and its gap to the other studies (`gap of R@10`), intervals like any other.
+
+    The gap of a mean over findings is the mean of the findings' gaps, over those that are defined on both
+    sides: two means over different findings would differ though no finding does.
 
     Args:
         metric: Its name.
-        statistic_of: The metric over a subset, as a statistic of all N items.
+        parts_of: What the metric is the mean of (its findings; itself alone) over a subset, each as a
+            statistic of all N items; as many for every subset.
         groups: From `subgroups`.
+        least: No gap to fewer studies than this.
     """
     found: dict[Name, Number] = {}
     for group in groups:
-        inside = statistic_of(group.inside)
-        found[metric, group.name] = Number(inside)
-        if group.outside.any():
-            found[f"gap of {metric}", group.name] = Number(_minus(inside, statistic_of(group.outside)))
+        inside = parts_of(group.inside)
+        found[metric, group.name] = Number(average_of(inside))
+        if group.outside.sum() >= least:
+            gaps = [_minus(*pair) for pair in zip(inside, parts_of(group.outside), strict=True)]
+            found[f"gap of {metric}", group.name] = Number(average_of(gaps))
     return found
 
 

@@ -114,10 +114,10 @@ def _by_subgroup(
     """Mean AUC in every subgroup, over the findings that have both answers there."""
     scores = {f.name: finding_scores(given, f.name, pooling) for f, _ in usable}
 
-    def mean_auc(members: NDArray[np.bool_]) -> Statistic:
-        return average_of([_auc(scores[f.name], truth, members) for f, truth in usable])
+    def aucs(members: NDArray[np.bool_]) -> list[Statistic]:
+        return [_auc(scores[f.name], truth, members) for f, truth in usable]
 
-    return subgroup_numbers("mean AUC", mean_auc, subgroups(given.studies.groups))
+    return subgroup_numbers("mean AUC", aucs, subgroups(given.studies.groups))
 
 
 def _auc(scores: Floats, truth: NDArray[np.int8], members: NDArray[np.bool_]) -> Statistic:

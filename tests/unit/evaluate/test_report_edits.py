@@ -35,7 +35,35 @@ def test_which_edits_a_report_allows_and_what_the_report_becomes(studies):
     assert first.reports[0] == LEFT.findings
     assert first.reports[1] == "Heart size is unremarkable today. Small right pleural effusion."
     assert len(first.group.texts) == 2 * 3 + 4
-    assert all(s.stranger_id != s.study_id for s in edited)
+    assert all(other != s.study_id for s in edited for other in s.stranger_ids)
+
+
+def test_the_other_patient_has_the_finding_whose_degree_or_side_turns():
+    severe = Report(findings="Large right pleural effusion.")
+    reports = [LEFT, NONE, NONE, NONE, severe, Report(findings="Mild pulmonary edema.")]
+    found = edited_studies([Study(f"s{n}", f"p{n}", report=r) for n, r in enumerate(reports)], TextSettings())
+    asked = {
+        (s.study_id, e.kind): (other, matched)
+        for s in found
+        for e, other, matched in zip(s.edits, s.stranger_ids, s.matched, strict=True)
+    }
+    assert asked["s0", "side"] == asked["s0", "severity"] == ("s4", True)
+    assert asked["s4", "severity"] == ("s0", True)
+    assert asked["s5", "severity"][1] is False  # nobody else has edema
+    notes = evaluate_edits(found, {"constant": scores_of(found, lambda i, text: 0.0)}, FEW).notes
+    assert "No other patient has the finding of some edits, so anybody's image is asked: severity 1." in notes
+
+
+def test_hearing_presence_alone_is_no_degree():
+    # Likes "severe" on whoever has edema: without matching it would stand 1 below the images without any.
+    reports = [Report(findings="Mild pulmonary edema.")] * 3 + [NONE] * 9
+    found = edited_studies([Study(f"s{n}", f"p{n}", report=r) for n, r in enumerate(reports)], TextSettings())
+    has = {f"s{n}" for n in range(3)}
+    presence = scores_of(found, lambda i, text: (i in has) * (1.0 + ("evere" in text)))
+    added = evaluate_edits(found, {"hears presence": presence}, FEW)[
+        "hears presence", "sentence, own image minus another's", "severity"
+    ]
+    assert (added.value, added.n) == (0.0, 3)
 
 
 def test_a_system_that_looks_stands_above_its_control(studies):

@@ -63,6 +63,40 @@ def test_zero_shot_by_sex_equals_auc_of_each_half():
         assert by["mean AUC", f"sex: {value}"] == pytest.approx(want)
 
 
+def test_a_gap_of_means_compares_the_same_findings():
+    # "easy" is told perfectly in both sexes; "hard" not at all, and no woman has it.
+    prompts = replace(
+        load_prompts("rsna-pneumonia"),
+        findings=tuple(
+            replace(load_prompts("rsna-pneumonia").findings[0], name=name, labels=(name,))
+            for name in ("easy", "hard")
+        ),
+    )
+    woman, has = np.arange(80) % 2 == 0, np.arange(80) % 4 < 2
+    image = unit(np.stack([np.where(has, 1.0, -1.0), np.ones(80), RANDOM.normal(size=80)], axis=1))
+    labels = tuple({"easy": int(has[i]), "hard": int(not woman[i] and i % 3 == 0)} for i in range(80))
+    ids = tuple(map(str, range(80)))
+    sexes = {"sex": tuple("F" if w else "M" for w in woman)}
+    given = StudyEmbeddings(image, None, ids, ids, labels, groups=sexes)
+    east, noise = np.array([[1.0, 0.0, 0.0]]), np.array([[0.0, 0.0, 1.0]])
+    asked = Prompted(given, {"easy": east, "hard": noise}, {"easy": -east, "hard": -noise})
+    found = evaluate_zero_shot({"fake": asked}, prompts, ZeroShotSettings(resamples=20))
+    by = {(m.metric, m.group): m.value for m in found.measures}
+    assert by["mean AUC", "sex: F"] == 1.0  # of "easy" alone
+    assert by["mean AUC", "sex: M"] < 0.9
+    assert by["gap of mean AUC", "sex: F"] == by["gap of mean AUC", "sex: M"] == 0.0
+
+
+def test_no_gap_to_a_handful():
+    sex = ("F",) * 50 + ("M",) * 9
+    found = evaluate_retrieval(
+        {"a": replace(studies(59), groups={"sex": sex})}, RetrievalSettings(resamples=20)
+    )
+    shown = {m.metric for m in found.measures if m.group == "sex: F"}
+    assert "R@10" in shown
+    assert "gap of R@10" not in shown
+
+
 def test_the_figure_is_drawn_where_there_are_subgroups(tmp_path):
     shown = evaluate_retrieval({"a": studies(), "b": studies()}, RetrievalSettings(resamples=20))
     path = subgroup_plot(shown, tmp_path / "subgroups.png")

@@ -16,6 +16,7 @@ from functools import lru_cache
 from radalign.evaluate.edits.devices import removed_or_placed
 from radalign.evaluate.edits.negation import turned
 from radalign.evaluate.edits.swaps import other_change, other_severity, other_side, twice_the_size
+from radalign.evaluate.edits.words import pattern
 from radalign.reports.assertions import Assertion, assert_sentence
 from radalign.reports.lexicon import default_lexicon
 
@@ -63,7 +64,7 @@ def edit_sentence(sentence: str, kind: str) -> Edit | None:
     after = RULES[kind](sentence)
     if not after or after == sentence:
         return None
-    found = _turned_finding(kind, _read(sentence), _read(after))
+    found = _turned_finding(kind, _read(sentence), _read(after), sentence)
     return Edit(kind, found, sentence, after) if found else None
 
 
@@ -83,7 +84,9 @@ def _read(sentence: str) -> dict[str, Assertion]:
     return {assertion.finding: assertion for assertion in assert_sentence(sentence)}
 
 
-def _turned_finding(kind: str, old: Mapping[str, Assertion], new: Mapping[str, Assertion]) -> str:
+def _turned_finding(
+    kind: str, old: Mapping[str, Assertion], new: Mapping[str, Assertion], before: str
+) -> str:
     """The finding whose fact turned, "" unless it is the only one and what the kind is about."""
     if not old or old.keys() != new.keys() or "No Finding" in old:
         return ""
@@ -94,9 +97,13 @@ def _turned_finding(kind: str, old: Mapping[str, Assertion], new: Mapping[str, A
         return _only_one(old, new, "change") if same else ""
     if old != new or any(a.status == "absent" for a in old.values()):
         return ""
-    if kind == "size" and any(is_device(name) for name in old):
+    if any(is_device(name) for name in old) and (kind == "size" or _passes_an_organ(kind, before)):
         return ""  # a tube's distance to the carina is a place and no size
     return next(iter(old))
+
+
+def _passes_an_organ(kind: str, sentence: str) -> bool:
+    return kind == "side" and bool(pattern("side", "never_of_devices", prefix=True).search(sentence))
 
 
 def _only_one(

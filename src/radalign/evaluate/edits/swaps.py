@@ -58,12 +58,14 @@ def twice_the_size(sentence: str) -> str:
 
     >>> twice_the_size("A 1.2 x 0.8 cm nodule in the left apex."), twice_the_size("3 mm and 5 mm nodules.")
     ('A 2.4 x 1.6 cm nodule in the left apex.', '')
+    >>> twice_the_size("There is an 8 mm nodule."), twice_the_size("A 9 mm nodule.")
+    ('There is a 16 mm nodule.', 'An 18 mm nodule.')
     """
     found = find_measurements(sentence)
     if len(found) != 1:
         return ""
     start, end = found[0].start, found[0].end
-    return sentence[:start] + _NUMBER.sub(_doubled, sentence[start:end]) + sentence[end:]
+    return replaced(sentence, start, end, _NUMBER.sub(_doubled, sentence[start:end]))
 
 
 def _swapped(sentence: str, table: str) -> str:

@@ -64,10 +64,11 @@ def replaced(sentence: str, start: int, end: int, new: str) -> str:
 def article_of(phrase: str) -> str:
     """`a` or `an`.
 
-    >>> article_of("extensive effusion"), article_of("large one")
-    ('an', 'a')
+    >>> [article_of(text) for text in ("extensive effusion", "large one", "18 mm nodule", "16 mm nodule")]
+    ['an', 'a', 'an', 'a']
     """
-    return "an" if phrase[:1].lower() in "aeiou" else "a"
+    spoken = re.match(r"8|1[18](?!\d)", phrase)  # eight, eleven, eighteen
+    return "an" if spoken or phrase[:1].lower() in "aeiou" else "a"
 
 
 def like(old: str, new: str) -> str:

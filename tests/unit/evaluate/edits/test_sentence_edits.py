@@ -31,6 +31,8 @@ BY_HAND = [
     ("negation", "Heart size is normal.", "Heart size is enlarged."),
     ("negation", "The cardiac silhouette is mildly enlarged.", "The cardiac silhouette is normal in size."),
     ("negation", "The lungs are clear without effusion.", "The lungs are clear with effusion."),
+    ("negation", "Decreasing right pleural effusion.", "No right pleural effusion."),
+    ("size", "There is an 8 mm nodule.", "There is a 16 mm nodule."),
     ("size", "5 mm nodule in the left apex.", "10 mm nodule in the left apex."),
     ("size", "A 1.2 x 0.8 cm nodule.", "A 2.4 x 1.6 cm nodule."),
     ("device", "Endotracheal tube tip 4 cm above the carina.", "Endotracheal tube has been removed."),
@@ -61,11 +63,14 @@ def test_an_edit_is_the_one_made_by_hand(kind, before, after):
         ("severity", "Mild improvement of the edema."),  # how much it changed is no degree
         ("severity", "Small to moderate effusion."),
         ("severity", "Small effusion and mild edema."),  # two facts
+        ("side", "The feeding tube passes below the left hemidiaphragm."),  # where that lies
+        ("severity", "The heart is large, with mild pulmonary edema."),  # a small heart is no mild one
         ("severity", "Dilated small bowel."),
         ("negation", "No acute cardiopulmonary process."),  # not one finding
         ("negation", "Possible pneumonia."),  # neither present nor absent
         ("negation", "There is no pacemaker."),  # a device
         ("negation", "Interval decrease in the effusion."),
+        ("negation", "Stable position of the nodule."),
         ("size", "Endotracheal tube tip 4 cm above the carina."),  # a place, no size
         ("size", "Nodules of 4 mm and 9 mm."),
         ("device", "No pleural effusion."),
