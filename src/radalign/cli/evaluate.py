@@ -50,7 +50,7 @@ def evaluate(
     own_classes: Annotated[
         bool,
         typer.Option(
-            "--own-classes", help="Zero-shot: what learned classes from labels scores findings by those."
+            "--own-classes", help="Zero-shot: few-shot classifiers and MedKLIP score by their own classes."
         ),
     ] = False,
     similarity: Annotated[

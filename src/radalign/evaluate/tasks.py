@@ -11,7 +11,7 @@ from radalign.evaluate.findings import prompt_texts, prompted
 from radalign.evaluate.fine_tune import FineTuneSettings
 from radalign.evaluate.learning import learn_from_labels
 from radalign.evaluate.local_similarity import with_local
-from radalign.evaluate.own_classes import need_learned_classes, own_classes_note, with_own_classes
+from radalign.evaluate.own_classes import need_own_classes, own_classes_note, with_own_classes
 from radalign.evaluate.plan import Plan
 from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.probing import ProbeSettings
@@ -93,7 +93,7 @@ def _zero_shot(
     if not prompts.findings:
         raise EvaluationError(f"{plan.prompts!r} holds no findings; choose a set with [[finding]] tables.")
     if plan.own_classes:
-        need_learned_classes(systems)
+        need_own_classes(systems)
     named = _embedded(plan, systems, studies, watch, progress, reports=False)
     validate = manifest.where(split="validate")
     tune = plan.split == "test" and len(validate) > 0

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from radalign.evaluate.comparison import KeptDraws, Key, keeping_draws
 from radalign.evaluate.embeddings import Progress, StudyEmbeddings, embed, evaluable
-from radalign.evaluate.own_classes import learned_classes
+from radalign.evaluate.own_classes import classes_of
 from radalign.evaluate.plan import Plan
 from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.prompt_sets import load_prompts
@@ -257,7 +257,7 @@ def _plan(task: str, judging: Judging, system: Any) -> Plan:
     return Plan(
         run="", data=Path(), task=task, mode=judging.mode, split=judging.split, prompts=judging.prompts,
         labels=judging.labels, similarity=judging.similarity, pooling=judging.pooling,
-        own_classes=judging.own_classes and bool(learned_classes(system)), resamples=judging.resamples,
+        own_classes=judging.own_classes and bool(classes_of(system)), resamples=judging.resamples,
         seed=judging.seed,
     )  # fmt: skip
 

@@ -101,7 +101,7 @@ class Judging(_Section):
     labels: tuple[str, ...] = Field((), description="Retrieval: labels of P@k; empty = the frequent ones.")
     similarity: Literal["global", "local", "both"] = Field("global", description="Of images and texts.")
     pooling: PoolingName = Field("", description="How prompts are pooled; empty = the set's way.")
-    own_classes: bool = Field(False, description="Zero-shot: what learned classes scores findings by those.")
+    own_classes: bool = Field(False, description="Zero-shot: what has classes of its own scores by those.")
     resamples: int = Field(1000, ge=1, description="Bootstrap resamples of patients.")
     seed: int = Field(0, ge=0, description="Of the bootstrap.")
     precision: Literal["fp32", "auto"] = Field("fp32", description="`auto`: bf16 where that is fast.")
@@ -152,7 +152,7 @@ class Arm(_Section):
     seeds: tuple[int, ...] = Field((), description="Empty = the plan's.")
     tasks: tuple[str, ...] = Field((), description="Empty = the plan's.")
     tests: tuple[str, ...] = Field((), description="Names of test sets; empty = all of them.")
-    own_classes: bool = Field(False, description="Zero-shot: scores findings by the classes that it learned.")
+    own_classes: bool = Field(False, description="Zero-shot: it scores findings by its own classes.")
     ablates: str = Field("", description="The arm that this one is, with something taken away.")
     pretrain: Pretraining | None = Field(None, description="What makes its vision encoder.")
 

@@ -61,7 +61,7 @@ class Remembering:
         """
         ask = self.system.classify_studies
         rows = self._of_studies(self._logits, ask, list(studies), manifest, batch_size, progress)
-        return np.stack(rows) if rows else np.zeros((0, len(self.system.classes)), np.float32)
+        return np.stack(rows) if rows else np.zeros((0, len(self.system.own_classes)), np.float32)
 
     def _of_studies(
         self, known: dict[Any, Vectors], ask: Callable[..., Any], listed: list[Study],

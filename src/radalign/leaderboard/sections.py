@@ -39,13 +39,11 @@ def _by_classes(plan: BoardPlan, scores: Scores) -> list[Block]:
     if not named and not plan.evaluate.own_classes:
         return []
     who = (
-        "Systems that learned classes from labels"
+        "Systems with classes of their own"
         if plan.evaluate.own_classes
         else " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
     )
-    return [
-        f"{who}: in `zero-shot`, findings are scored by the classes learned from labels, not by sentences."
-    ]
+    return [f"{who}: in `zero-shot`, findings are scored by classes of their own, not by sentences."]
 
 
 def main_table(scores: Scores, columns: Sequence[Key], label: str) -> Section:

@@ -10,7 +10,7 @@ it (novel classes) without touching what was learned.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,10 +23,52 @@ from radalign.systems.base import Progress, System
 from radalign.systems.recipe import RecipeError
 
 
-class Classifier(System):
+class Decider(System):
+    """Base of the systems that score studies for classes of their own, whatever sentences say."""
+
+    exclusive: ClassVar[bool] = True
+    """Whether one class excludes the others (a softmax), or each is present or absent by itself."""
+
+    @property
+    def own_classes(self) -> tuple[str, ...]:
+        """The C classes of `logits`; none while no class was learned."""
+        raise TypeError(f"{type(self).__name__} does not name its classes; every decider must.")
+
+    def logits(self, images: ImageBatch) -> Tensor:
+        """Of every study and class: [B, C]."""
+        raise TypeError(f"{type(self).__name__} does not decide; every decider must.")
+
+    @torch.inference_mode()
+    def classify_studies(
+        self,
+        studies: Sequence[Study],
+        manifest: Manifest,
+        batch_size: int = 32,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """Read the images of studies and decide: logits, float32 [N, C]; as `embed_studies` otherwise."""
+        from radalign.data.read_slots import read_slots
+
+        starts: Iterable[int] = range(0, len(studies), batch_size)
+        was_training = self.training
+        self.eval()
+        rows = []
+        for start in starts if progress is None else progress(starts, "Classifying studies"):
+            batch = read_slots(studies[start : start + batch_size], manifest, self.recipe.data)
+            rows.append(self.logits(batch.to(self.device)).float().cpu().numpy())
+        self.train(was_training)
+        return np.concatenate(rows) if rows else np.zeros((0, len(self.own_classes)), np.float32)
+
+
+class Classifier(Decider):
     """Base of the systems that learn classes; `settings` must have `classes` and `template`."""
 
     classes: tuple[str, ...] = ()
+
+    @property
+    def own_classes(self) -> tuple[str, ...]:
+        """The class set, for a system that learned it from labels."""
+        return self.classes if self.learns_from_labels else ()
 
     @property
     def learns_from_reports(self) -> bool:
@@ -101,27 +143,6 @@ class Classifier(System):
     def logits(self, images: ImageBatch) -> Tensor:
         """Of every study and class: [B, C]."""
         return self.decide(self.evidence(images))
-
-    @torch.inference_mode()
-    def classify_studies(
-        self,
-        studies: Sequence[Study],
-        manifest: Manifest,
-        batch_size: int = 32,
-        progress: Progress | None = None,
-    ) -> np.ndarray:
-        """Read the images of studies and decide: logits, float32 [N, C]; as `embed_studies` otherwise."""
-        from radalign.data.read_slots import read_slots
-
-        starts: Iterable[int] = range(0, len(studies), batch_size)
-        was_training = self.training
-        self.eval()
-        rows = [np.zeros((0, len(self.classes)), np.float32)]
-        for start in starts if progress is None else progress(starts, "Classifying studies"):
-            batch = read_slots(studies[start : start + batch_size], manifest, self.recipe.data)
-            rows.append(self.logits(batch.to(self.device)).float().cpu().numpy())
-        self.train(was_training)
-        return np.concatenate(rows)
 
 
 def targets_of(batch: StudyBatch, classes: int) -> Tensor:

@@ -7,8 +7,9 @@
 
 There is no joint space in the paper; here one follows from the answers. A study is its margins, each measured
 against what that finding's margin usually is; a text is what it asserts, each against how often that is so.
-"There is an effusion" then is the axis of effusion, and a study's cosine to it is the decoder's own answer.
-The decoder can also be asked about any other words: `existence`.
+"There is an effusion" then is the axis of effusion, and a study's cosine to it is the decoder's margin as a
+share of all its margins: of two studies the one with less else to say may come first. `logits` has the
+margins alone (`radalign evaluate --own-classes`), and the decoder can be asked about any other words: `existence`.
 
 What is this project's reading: assertions come from `radalign.reports` (the paper: RadGraph entities and 51
 positions), so there is no position loss; questions do not see each other; what a report does not mention
@@ -34,7 +35,8 @@ from radalign.nn.linear import Linear
 from radalign.nn.query_decoder import QueryDecoder
 from radalign.objectives.gather import gather, mean_of_all
 from radalign.reports.lexicon import default_lexicon
-from radalign.systems.base import Settings, System
+from radalign.systems.base import Settings
+from radalign.systems.classifier import Decider
 from radalign.systems.read_texts import NOT_SAID, ReadTexts, asserted_by, need_read
 from radalign.systems.recipe import Recipe
 from radalign.systems.two_towers import pool, unfreeze
@@ -61,11 +63,12 @@ class MedKLIPSettings(Settings):
     usual_decay: float = Field(0.95, ge=0, lt=1, description="Decay per step of the running averages.")
 
 
-class MedKLIP(System):
+class MedKLIP(Decider):
     """A query decoder over any ViT-like vision backbone, its questions put by any text backbone."""
 
     Settings: ClassVar[type[Settings]] = MedKLIPSettings
     objective_names = ("existence",)
+    exclusive = False
     settings: MedKLIPSettings
     questions: Tensor
     usual: Tensor
@@ -100,11 +103,20 @@ class MedKLIP(System):
         tokens = self.text(texts.input_ids, texts.attention_mask)
         return pool(tokens, texts.attention_mask, self.settings.text_pool)
 
+    @property
+    def own_classes(self) -> tuple[str, ...]:
+        """The findings that the decoder is asked about."""
+        return self.settings.entities
+
+    def logits(self, images: ImageBatch) -> Tensor:
+        """The margin (present minus absent) of every finding: [B, C]."""
+        return self._margins(self._answers(images, self.questions))
+
     # -- encoding ----------------------------------------
 
     def encode_images(self, images: ImageBatch) -> Embeddings:
         """Embed studies: global [B, C + 1], the findings' margins against their usual ones."""
-        z = (self._margins(self._answers(images, self.questions)) - self.usual) / self.spread
+        z = (self.logits(images) - self.usual) / self.spread
         return Embeddings(F.normalize(F.pad(z, (0, 1)), dim=-1))
 
     def encode_texts(self, texts: TextBatch) -> Embeddings:

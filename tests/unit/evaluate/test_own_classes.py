@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from radalign.evaluate.embeddings import EvaluationError
-from radalign.evaluate.own_classes import class_pair, learned_classes
+from radalign.evaluate.own_classes import class_pair, classes_of
 from radalign.evaluate.plan import make_plan
 from radalign.evaluate.provenance import Stopwatch
 from radalign.evaluate.run import TASKS
@@ -19,7 +19,7 @@ from radalign.leaderboard.judge import judge
 from radalign.leaderboard.plan import Judging
 from radalign.leaderboard.plan import TestSet as Subset
 from radalign.systems.base import create
-from tests.few_labels import CALM, CLASSES, CLIP, labelled_manifest
+from tests.few_labels import APART, CALM, CLASSES, CLIP, labelled_manifest
 
 NAMES = ("a", "b", "c", "d")
 ONE_CLASS = """
@@ -98,17 +98,14 @@ def test_a_cache_is_heard_when_its_classes_are_asked_for(learned):
     assert auc.value != next(
         m.value for m in by_sentence.measures if m.metric == "AUC" and m.group == "heart"
     )
-    assert (
-        "tip scores by the classes that it learned from labels: heart; by sentences: nodule."
-        in by_class.notes
-    )
-    assert not any("scores by the classes" in note for note in by_sentence.notes)
+    assert "tip scores by classes of its own: heart; by sentences: nodule." in by_class.notes
+    assert not any("scores by classes" in note for note in by_sentence.notes)
 
 
 def test_who_learned_no_class_is_asked_by_sentences_or_refused(learned):
     system, manifest, prompts = learned
     plain = create("clip-full", [*CLIP, *CALM]).eval()
-    assert learned_classes(plain) == ()
+    assert classes_of(plain) == ()
     alone = {m.key: m.value for m in zero_shot({"plain": plain}, manifest, prompts).measures}
     beside = zero_shot({"plain": plain, "tip": system}, manifest, prompts, own_classes=True)
     assert {m.key: m.value for m in beside.measures if m.system == "plain"} == alone
@@ -129,3 +126,16 @@ def test_a_board_pairs_what_was_asked_by_classes_with_what_was_asked_by_sentence
     key = ("zero-shot", "mean AUC", "")
     assert classes.patients[key] == sentences.patients[key]
     assert (classes.samples[key] != sentences.samples[key]).any()
+
+
+def test_medklips_decoder_ranks_by_its_margins(tmp_path):
+    manifest = labelled_manifest(tmp_path / "data", 1, 2, 6)
+    (tmp_path / "one.toml").write_text(ONE_CLASS.replace('"cardiomegaly"', '"cardiomegaly", "Cardiomegaly"'))
+    system = create("medklip", [*APART, *CALM, "model.decoder_width=16", "model.decoder_heads=2"]).eval()
+    asked = zero_shot({"k": system}, manifest, str(tmp_path / "one.toml"), own_classes=True)
+    studies = list(manifest.where(split="test"))
+    margins = system.classify_studies(studies, manifest)[:, system.own_classes.index("Cardiomegaly")]
+    truth = [study.labels.get("cardiomegaly", 0) for study in studies]
+    auc = next(m for m in asked.measures if m.metric == "AUC" and m.group == "heart")
+    assert auc.value == pytest.approx(roc_auc_score(truth, margins))
+    assert any(note.startswith("k scores by classes of its own: heart") for note in asked.notes)
