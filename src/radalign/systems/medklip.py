@@ -9,7 +9,8 @@ There is no joint space in the paper; here one follows from the answers. A study
 against what that finding's margin usually is; a text is what it asserts, each against how often that is so.
 "There is an effusion" then is the axis of effusion, and a study's cosine to it is the decoder's margin as a
 share of all its margins: of two studies the one with less else to say may come first. `logits` has the
-margins alone (`radalign evaluate --own-classes`), and the decoder can be asked about any other words: `existence`.
+margins alone (`radalign evaluate --own-classes`). The decoder can be asked about any other words, too:
+`existence`.
 
 What is this project's reading: assertions come from `radalign.reports` (the paper: RadGraph entities and 51
 positions), so there is no position loss; questions do not see each other; what a report does not mention
