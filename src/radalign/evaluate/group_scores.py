@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radalign.evaluate.embeddings import Progress
-from radalign.evaluate.local_similarity import local_scores, patches_of, words_of
+from radalign.evaluate.local_similarity import local_scores, patches_of, scales_of, words_of
 from radalign.study import Manifest
 
 Scores = NDArray[np.float32]
@@ -72,6 +72,7 @@ def _local(
     system: Any, manifest: Manifest, groups: Sequence[Group], progress: Progress | None
 ) -> list[Scores]:
     found: list[Scores] = []
+    scales = scales_of(system)
     starts: Iterable[int] = range(0, len(groups), GROUPS_AT_ONCE)
     for start in progress(starts, "Comparing patches and words") if progress else starts:
         part = groups[start : start + GROUPS_AT_ONCE]
@@ -79,7 +80,9 @@ def _local(
         patches = patches_of(system, list(ids), manifest)
         words = words_of(system, list(texts))
         found += [
-            local_scores(patches.at([ids[i] for i in g.ids]), words.at([texts[t] for t in g.texts]))
+            local_scores(
+                patches.at([ids[i] for i in g.ids]), words.at([texts[t] for t in g.texts]), None, scales
+            )
             for g in part
         ]
     return found

@@ -2,8 +2,10 @@
 
     word l attends to the image's patches ─> context c_l ─> cosine r_l ─> (1/5) log mean_l exp(5 r_l)
 
-The scales are GLoRIA's fixed ones (4 over patches, 5 over words), the mean over words takes away the sum's
-bias towards long reports, and dividing by the word scale puts the result on the scale of a cosine.
+Patches and words are as long as the local objective takes them, with the scales that it learned (GLoRIA's
+fixed ones, 4 over patches and 5 over words, for a system without any): at unit length the attention of a word
+is nearly the same over all patches. The mean over words takes away the sum's bias towards long reports, and
+dividing by the word scale puts the result on the scale of a cosine.
 """
 
 from __future__ import annotations
@@ -72,19 +74,29 @@ def image_scores(
 ) -> Vectors:
     """Local similarity of studies' images (rows) and texts (columns), float32 [N, T]."""
     return local_scores(
-        patches_of(system, ids, manifest, progress), words_of(system, texts, progress), progress
-    )
+        patches_of(system, ids, manifest, progress), words_of(system, texts, progress), progress,
+        scales_of(system),
+    )  # fmt: skip
 
 
 def text_scores(
     system: LocalSystem, queries: Sequence[str], texts: Sequence[str], progress: Progress | None = None
 ) -> Vectors:
     """Local similarity of texts: a candidate's words (columns) attend to a query's words, float32 [Q, T]."""
-    return local_scores(words_of(system, queries, progress), words_of(system, texts, progress), progress)
+    asked, known = (words_of(system, some, progress) for some in (queries, texts))
+    return local_scores(asked, known, progress, scales_of(system))
+
+
+def scales_of(system: LocalSystem) -> LocalScales:
+    """The scales of a system's local objective, but for the last: scores are on the scale of a cosine."""
+    patch, word, _ = (float(torch.as_tensor(s).detach()) for s in getattr(system, "local_scales", GLORIA))
+    return LocalScales(patch, word, 1 / word)
 
 
 @torch.inference_mode()
-def local_scores(patches: LocalParts, words: LocalParts, progress: Progress | None = None) -> Vectors:
+def local_scores(
+    patches: LocalParts, words: LocalParts, progress: Progress | None = None, scales: LocalScales = GLORIA
+) -> Vectors:
     """Score of every image (row) for every report (column), float32 [N, R]."""
     starts: Iterable[int] = range(0, len(patches.vectors), BATCH)
     rows = [
@@ -93,7 +105,7 @@ def local_scores(patches: LocalParts, words: LocalParts, progress: Progress | No
             patches.mask[s : s + BATCH],
             words.vectors,
             words.mask,
-            GLORIA,
+            scales,
             "mean",
         ).numpy()
         for s in (progress(starts, "Comparing patches and words") if progress else starts)
@@ -106,11 +118,12 @@ def patches_of(
     system: LocalSystem, ids: Sequence[str], manifest: Manifest, progress: Progress | None = None
 ) -> LocalParts:
     """The local embeddings of studies' images."""
-    device = getattr(system, "device", torch.device("cpu"))
+    device, see = _device(system), getattr(system, "see", system.encode_images)
 
     def encode(some: Sequence[str]) -> Embeddings:
         batch = read_slots([manifest[study_id] for study_id in some], manifest, system.recipe.data)
-        return system.encode_images(batch.to(device))
+        found: Embeddings = see(batch.to(device))
+        return found
 
     return _joined([_part(encode(some)) for some in _batches(ids, "Embedding patches", progress)])
 
@@ -118,9 +131,14 @@ def patches_of(
 @torch.inference_mode()
 def words_of(system: LocalSystem, texts: Sequence[str], progress: Progress | None = None) -> LocalParts:
     """The local embeddings of texts."""
-    device = getattr(system, "device", torch.device("cpu"))
+    device, read = _device(system), getattr(system, "read", system.encode_texts)
     batches = _batches(texts, "Embedding words", progress)
-    return _joined([_part(system.encode_texts(system.tokenize(some).to(device))) for some in batches])
+    return _joined([_part(read(system.tokenize(some).to(device))) for some in batches])
+
+
+def _device(system: LocalSystem) -> torch.device:
+    found: torch.device = getattr(system, "device", torch.device("cpu"))
+    return found
 
 
 def _batches(items: Sequence[str], title: str, progress: Progress | None) -> Iterable[Sequence[str]]:

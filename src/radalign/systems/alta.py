@@ -31,7 +31,6 @@ from radalign.nn.decoder import ImageDecoder
 from radalign.nn.fusion import (
     AttentionFusion,
     cls_and_mean_patch,
-    masked_mean,
     mean_over_views,
     spread_over_slots,
 )
@@ -54,6 +53,7 @@ from radalign.systems.masked_record import (
     word_error,
 )
 from radalign.systems.official import draw_text_adapters, official_lengths
+from radalign.systems.points import unit_points
 from radalign.systems.recipe import Recipe
 from radalign.systems.run_decoder import need_settings_of_run, with_heads_of_run
 from radalign.systems.warm_start import WarmMaps
@@ -218,28 +218,31 @@ class ALTA(System):
 
     # -- encoding ----------------------------------------
 
+    @property
+    def local_scales(self) -> LocalScales:
+        """The learned scales of the local objective."""
+        return LocalScales(*self.log_scales[1:].exp())
+
     def encode_images(self, images: ImageBatch) -> Embeddings:
         """Embed studies: global [B, E]; local [B, V * K, E] over the kept patches of all slots."""
-        seen = self._see(images)
-        return self._unit(*self._project_images(seen))
+        return unit_points(self.see(images), self._stands_in())
 
-    def _unit(self, z: Tensor, local: Tensor, mask: Tensor) -> Embeddings:
-        """Points at unit length."""
-        local = F.normalize(local.float(), dim=-1)
-        point = masked_mean(local, mask) if self._stands_in() else z.float()
-        return Embeddings(F.normalize(point, dim=-1), local, mask)
+    def see(self, images: ImageBatch) -> Embeddings:
+        """The same before they get unit length, as the local objective takes them."""
+        return Embeddings(*self._project_images(self._see(images)))
 
     def text_points(self, texts: TextBatch) -> Tensor:
         """The global head's output for texts, not at unit length, where it is trained: [B, E]."""
-        if self._stands_in():
-            return super().text_points(texts)
-        mask = texts.attention_mask
-        return self._project_texts(self.text(texts.input_ids, mask), mask)[0]
+        return super().text_points(texts) if self._stands_in() else self.read(texts).global_
 
     def encode_texts(self, texts: TextBatch) -> Embeddings:
         """Embed texts: global [B, E]; local [B, L - 1, E] over the tokens after CLS."""
+        return unit_points(self.read(texts), self._stands_in())
+
+    def read(self, texts: TextBatch) -> Embeddings:
+        """The same before they get unit length, as the local objective takes them."""
         tokens = self.text(texts.input_ids, texts.attention_mask)
-        return self._unit(*self._project_texts(tokens, texts.attention_mask))
+        return Embeddings(*self._project_texts(tokens, texts.attention_mask))
 
     def _see(self, images: ImageBatch) -> Seen:
         """Encode the present views, or all slots when missing ones count."""
@@ -353,10 +356,9 @@ class ALTA(System):
             scale = self.log_scales[0]
             terms["global_contrastive"] = global_contrastive(images.global_, texts.global_, scale, same)
         if self.weight("local_contrastive"):
-            scales = LocalScales(*self.log_scales[1:].exp())
             sides = (images.local, images.mask, texts.local, texts.mask)
             how = self.settings.local_aggregation
-            terms["local_contrastive"] = local_contrastive(*sides, scales, same, how)  # type: ignore[arg-type]
+            terms["local_contrastive"] = local_contrastive(*sides, self.local_scales, same, how)  # type: ignore[arg-type]
         return terms
 
     def _reconstruct(self, seen: Seen, images: ImageBatch) -> Tensor:

@@ -130,13 +130,18 @@ class BioViLT(TwoTowers):
         compared = self.comparison(static[has_prior], prior[has_prior]).to(static.dtype)
         return out.index_put((has_prior.nonzero()[:, 0],), compared)
 
+    @property
+    def local_scales(self) -> LocalScales:
+        """The learned ones."""
+        return LocalScales(*self.local_log_scales.exp())
+
     def terms(self, image: Embeddings, text: Embeddings, batch: StudyBatch) -> dict[str, Tensor]:
         """Global InfoNCE, and word-to-patch alignment."""
         terms = super().terms(image, text, batch) if self.weight("global_contrastive") else {}
         if self.weight("local_contrastive"):
             sides = (image.local, image.mask, text.local, text.mask)
-            scales = LocalScales(*self.local_log_scales.exp())
-            terms["local_contrastive"] = local_contrastive(*sides, scales, batch.same, "mean")  # type: ignore[arg-type]
+            found = local_contrastive(*sides, self.local_scales, batch.same, "mean")  # type: ignore[arg-type]
+            terms["local_contrastive"] = found
         return terms
 
     def after_step(self) -> None:

@@ -30,7 +30,6 @@ from radalign.nn.adapters import InvertibleAdapter, StackedAdapter
 from radalign.nn.fusion import (
     SlotEmbedding,
     cls_and_mean_patch,
-    masked_mean,
     mean_over_views,
     spread_over_slots,
 )
@@ -53,6 +52,7 @@ from radalign.systems.contradictions import (
     need_targets,
 )
 from radalign.systems.masked_record import MaskedRecordSettings, shrink
+from radalign.systems.points import unit_points
 from radalign.systems.recipe import Recipe
 from radalign.systems.warm_start import ImageFeatures, TextFeatures, WarmMaps
 
@@ -211,23 +211,32 @@ class ClinVLA(System):
 
     # -- encoding ----------------------------------------
 
+    @property
+    def local_scales(self) -> LocalScales:
+        """The learned scales of the local objective."""
+        return LocalScales(*self.log_scales[1:].exp())
+
     def encode_images(self, images: ImageBatch) -> Embeddings:
         """Embed studies: global [B, E]; local [B, V * K, E] over the kept patches of all slots."""
+        return unit_points(self.see(images), not self._has_global())
+
+    def see(self, images: ImageBatch) -> Embeddings:
+        """The same before they get unit length, as the local objective takes them."""
         features, local, mask, *_ = self._look(images)
-        local = F.normalize(local.float(), dim=-1)
-        z = self._image_point(features).float() if self._has_global() else masked_mean(local, mask)
-        return Embeddings(F.normalize(z, dim=-1), local, mask)
+        return Embeddings(self._image_point(features), local, mask)
 
     def text_points(self, texts: TextBatch) -> Tensor:
         """The texts' global embeddings before they get unit length, where the system has them: [B, E]."""
-        return self._text_point(self._read(texts)[0]) if self._has_global() else super().text_points(texts)
+        return self.read(texts).global_ if self._has_global() else super().text_points(texts)
 
     def encode_texts(self, texts: TextBatch) -> Embeddings:
         """Embed texts: global [B, E]; local [B, L - 1, E] over the tokens after CLS."""
+        return unit_points(self.read(texts), not self._has_global())
+
+    def read(self, texts: TextBatch) -> Embeddings:
+        """The same before they get unit length, as the local objective takes them."""
         features, local, mask = self._read(texts)
-        local = F.normalize(local.float(), dim=-1)
-        z = self._text_point(features).float() if self._has_global() else masked_mean(local, mask)
-        return Embeddings(F.normalize(z, dim=-1), local, mask)
+        return Embeddings(self._text_point(features), local, mask)
 
     def tokenize(self, texts: Sequence[str]) -> TextBatch:
         """Token ids [B, L] and mask [B, L]; a text that is too long ends with its last whole sentence."""
@@ -321,10 +330,9 @@ class ClinVLA(System):
     ) -> Tensor:
         images = gather_embeddings(Embeddings(z_img, local[0], local[1]))
         texts = gather_embeddings(Embeddings(z_txt, local[2], local[3]))
-        scales = LocalScales(*self.log_scales[1:].exp())
         sides = (images.local, images.mask, texts.local, texts.mask)
         how = self.settings.local_aggregation
-        return local_contrastive(*sides, scales, batch.same, how)  # type: ignore[arg-type]
+        return local_contrastive(*sides, self.local_scales, batch.same, how)  # type: ignore[arg-type]
 
     def after_step(self) -> None:
         """Keep every scale between 1 and 100."""

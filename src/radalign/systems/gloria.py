@@ -59,19 +59,24 @@ class GLoRIA(TwoTowers):
         rows = [words_of(self.tokenizer.pieces(text)) for text in texts]
         return ReadTexts.of(tokens, group_rows=rows)
 
+    @property
+    def local_scales(self) -> LocalScales:
+        """Fixed ones, as published."""
+        s = self.settings
+        return LocalScales(s.patch_scale, s.word_scale, s.logit_scale)
+
     def parts(self, tokens: Tensor, texts: TextBatch) -> tuple[Tensor, Tensor]:
         """Words: the sum of their pieces, [B, W, D]."""
         return grouped_sum(tokens, need_read(texts).groups)
 
     def terms(self, image: Embeddings, text: Embeddings, batch: StudyBatch) -> dict[str, Tensor]:
         """Both objectives; each is the mean of its two directions."""
-        s, terms = self.settings, {}
+        terms = {}
         if self.weight("global_contrastive"):
             terms["global_contrastive"] = global_contrastive(
                 image.global_, text.global_, self.log_scale, batch.same
             )
         if self.weight("local_contrastive"):
             sides = (image.local, image.mask, text.local, text.mask)
-            scales = LocalScales(s.patch_scale, s.word_scale, s.logit_scale)
-            terms["local_contrastive"] = local_contrastive(*sides, scales, batch.same)  # type: ignore[arg-type]
+            terms["local_contrastive"] = local_contrastive(*sides, self.local_scales, batch.same)  # type: ignore[arg-type]
         return terms

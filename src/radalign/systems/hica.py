@@ -66,6 +66,11 @@ class HiCA(TwoTowers):
         """Sentences: the mean of their tokens, [B, S, D]."""
         return grouped_mean(tokens, need_read(texts).groups)
 
+    @property
+    def local_scales(self) -> LocalScales:
+        """The learned ones."""
+        return LocalScales(*self.local_log_scales.exp())
+
     def terms(self, image: Embeddings, text: Embeddings, batch: StudyBatch) -> dict[str, Tensor]:
         """One loss per level."""
         z, terms = (image.global_, text.global_), {}
@@ -73,8 +78,8 @@ class HiCA(TwoTowers):
             terms["report_contrastive"] = global_contrastive(*z, self.log_scale, batch.same)
         if self.weight("sentence_contrastive"):
             sides = (image.local, image.mask, text.local, text.mask)
-            scales = LocalScales(*self.local_log_scales.exp())
-            terms["sentence_contrastive"] = local_contrastive(*sides, scales, batch.same, "mean")  # type: ignore[arg-type]
+            found = local_contrastive(*sides, self.local_scales, batch.same, "mean")  # type: ignore[arg-type]
+            terms["sentence_contrastive"] = found
         if self.weight("finding_contrastive"):
             same = agreement_of_findings(gather(need_read(batch.texts).asserted))
             terms["finding_contrastive"] = global_contrastive(*z, self.finding_log_scale, same)

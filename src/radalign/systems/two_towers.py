@@ -29,10 +29,12 @@ from radalign.nn.text import TextEncoder
 from radalign.nn.vision import VisionEncoder
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather_embeddings
+from radalign.objectives.local import LocalScales
 from radalign.study import Manifest
 from radalign.systems.base import Progress, Settings, System
 from radalign.systems.contradictions import need_started_heads
 from radalign.systems.groups import decayed_and_plain
+from radalign.systems.points import unit_points
 from radalign.systems.recipe import Recipe, RecipeError
 from radalign.systems.warm_start import WarmMaps
 
@@ -134,11 +136,16 @@ class TwoTowers(System):
 
     def encode_images(self, images: ImageBatch) -> Embeddings:
         """Embed studies: global [B, E]; local [B, V * P, E] where the system has local heads."""
-        return _with_unit_local(self.see(images))
+        return unit_points(self.see(images))
 
     def encode_texts(self, texts: TextBatch) -> Embeddings:
         """Embed texts: global [B, E]; local [B, L - 1, E] where the system has local heads."""
-        return _with_unit_local(self.read(texts))
+        return unit_points(self.read(texts))
+
+    @property
+    def local_scales(self) -> LocalScales:
+        """Of the local objective; GLoRIA's, where a system has no others."""
+        return LocalScales(4.0, 5.0, 10.0)
 
     def see(self, images: ImageBatch) -> Embeddings:
         """Studies as points: global of unit length; local of any length, as the local objective wants it."""
@@ -248,9 +255,3 @@ def unfreeze(encoder: VisionEncoder | TextEncoder, frozen_layers: int = 0) -> No
         block.requires_grad_(True)
     if encoder.norm is not None:
         encoder.norm.requires_grad_(True)
-
-
-def _with_unit_local(points: Embeddings) -> Embeddings:
-    if points.local is None:
-        return points
-    return Embeddings(points.global_, F.normalize(points.local.float(), dim=-1), points.mask)

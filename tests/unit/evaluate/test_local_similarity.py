@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from radalign.data.read_slots import read_slots
 from radalign.evaluate.embeddings import EvaluationError, StudyEmbeddings
-from radalign.evaluate.local_similarity import LocalParts, local_scores
+from radalign.evaluate.local_similarity import LocalParts, image_scores, local_scores, scales_of
 from radalign.evaluate.retrieval import RetrievalSettings, evaluate_retrieval
+from radalign.objectives.local import LocalScales, report_scores
+from radalign.systems.base import create
+from tests.few_labels import APART, CALM, labelled_manifest
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -58,3 +62,30 @@ def test_retrieval_ranks_by_what_it_is_told(similarity):
 def test_a_local_ranking_needs_local_scores():
     with pytest.raises(EvaluationError, match="with_local"):
         evaluate_retrieval({"a": replace(given(), local=None)}, RetrievalSettings(similarity="local"))
+
+
+@pytest.mark.parametrize("recipe", ["gloria", "clinvla", "alta", "biovil-t"])
+def test_a_trained_system_is_asked_as_its_local_objective_asks(recipe, tmp_path):
+    manifest = labelled_manifest(tmp_path, 1, 1, 1)
+    system = create(recipe, [*APART, *CALM]).eval()
+    with torch.no_grad():
+        for name, value in system.named_parameters():
+            if "local_head" in name:
+                value.mul_(3)  # far from unit length
+            if name.endswith("log_scales"):
+                value.copy_(torch.linspace(0.5, 2.0, len(value)))
+    studies = list(manifest.where(split="test"))
+    texts = ["The heart is enlarged.", "No pleural effusion. The lungs are clear."]
+    got = image_scores(system, [s.id for s in studies], manifest, texts)
+    with torch.inference_mode():
+        image = system.see(read_slots(studies, manifest, system.recipe.data))
+        text = system.read(system.tokenize(texts))
+        patch, word, logit = (float(scale) for scale in system.local_scales)
+        sides = (image.local.float(), image.mask, text.local.float(), text.mask)
+        want = report_scores(*sides, LocalScales(patch, word, logit), "mean") / (logit * word)
+        unit = system.encode_images(read_slots(studies, manifest, system.recipe.data)).local
+        lengths = [z[image.mask].norm(dim=-1).numpy() for z in (unit, image.local)]
+    np.testing.assert_allclose(got, want.numpy(), atol=1e-5)
+    assert scales_of(system) == pytest.approx((patch, word, 1 / word))
+    assert lengths[0] == pytest.approx(1, abs=1e-4)
+    assert lengths[1] != pytest.approx(1, abs=1e-2)

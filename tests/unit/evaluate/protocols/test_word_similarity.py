@@ -12,7 +12,6 @@ from PIL import Image
 
 from radalign.data.read_slots import read_slots
 from radalign.evaluate.embeddings import EvaluationError
-from radalign.evaluate.local_similarity import GLORIA
 from radalign.evaluate.plan import TAKES
 from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.protocols import chexpert_5x200, chexpert_8x200, ms_cxr_t, report_to_report
@@ -59,28 +58,30 @@ def write(path, rows):
 def patches(system, folder, names):
     """Local embeddings of single images, one at a time."""
     manifest = Manifest(frontal_studies(names), folder)
-    found = [system.encode_images(read_slots([manifest[n]], manifest, system.recipe.data)) for n in names]
+    found = [system.see(read_slots([manifest[n]], manifest, system.recipe.data)) for n in names]
     return [f.local[0][f.mask[0]] if f.mask is not None else f.local[0] for f in found]
 
 
 @torch.inference_mode()
 def words(system, texts):
-    found = [system.encode_texts(system.tokenize([text])) for text in texts]
+    found = [system.read(system.tokenize([text])) for text in texts]
     return [f.local[0][f.mask[0]] for f in found]
 
 
 def loop(left, right):
-    """Score of every `left` (rows) for every text of `right`: GLoRIA's formula, word by word."""
+    """Score of every `left` (rows) for every text of `right`: GLoRIA's formula, word by word.
+
+    With the scales that ClinVLA's local objective starts from.
+    """
+    scale = 1 / 0.07
     rows = []
     for p in left:
         row = []
         for w in right:
             u = p @ w.T  # [patches, words]
-            attention = (GLORIA.patch * u.softmax(1)).softmax(0)
+            attention = (scale * u.softmax(1)).softmax(0)
             cosines = [torch.cosine_similarity(w[j], attention[:, j] @ p, dim=0) for j in range(len(w))]
-            row.append(
-                float(torch.stack([(GLORIA.word * c).exp() for c in cosines]).mean().log()) / GLORIA.word
-            )
+            row.append(float(torch.stack([(scale * c).exp() for c in cosines]).mean().log()) / scale)
         rows.append(row)
     return np.array(rows)
 
@@ -234,7 +235,7 @@ def test_changes_are_asked_for_in_other_sentences_and_word_by_word(tmp_path, sim
     studies = pairs["edema"].studies
     z = np.asarray(system.embed_studies(studies, manifest))
     with torch.inference_mode():
-        seen = [system.encode_images(read_slots([s], manifest, system.recipe.data)) for s in studies]
+        seen = [system.see(read_slots([s], manifest, system.recipe.data)) for s in studies]
     local = loop(
         [f.local[0] if f.mask is None else f.local[0][f.mask[0]] for f in seen], words(system, asked)
     )
