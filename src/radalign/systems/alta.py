@@ -38,6 +38,7 @@ from radalign.nn.fusion import (
 from radalign.nn.heads import ProjectionHead, WordHead
 from radalign.nn.masking import random_keep
 from radalign.nn.slots import slot_of_each_view
+from radalign.nn.vision import VisionEncoder
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather_embeddings, mean_of_all
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
@@ -106,7 +107,9 @@ class ALTA(System):
         "image_reconstruction",
         "masked_language",
     )
+    needs_transformer = True
     settings: ALTASettings
+    vision: VisionEncoder
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)

@@ -92,7 +92,7 @@ class BioViLT(TwoTowers):
             recipe.data.slots.index(name) for name in ("current_frontal", "prior_frontal")
         )
         self.narrow_head = Linear(self.vision.width, s.fusion_width)
-        grid = recipe.data.size_px // self.vision.patch_px
+        grid = -(-recipe.data.size_px // self.vision.patch_px)  # a ResNet's border counts, so rounded up
         self.comparison = Comparison(s.fusion_width, s.fusion_depth, s.fusion_heads, grid)
         self.missing_prior = nn.Parameter(torch.randn(s.fusion_width) * 0.02)
         self.local_log_scales = nn.Parameter(self.log_scale.detach().repeat(3))  # patch, word, logit
