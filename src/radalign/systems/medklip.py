@@ -12,7 +12,8 @@ The decoder can also be asked about any other words: `existence`.
 
 What is this project's reading: assertions come from `radalign.reports` (the paper: RadGraph entities and 51
 positions), so there is no position loss; questions do not see each other; what a report does not mention
-counts as absent unless `silence = "ignore"`; the image tower is a ViT (the paper: ResNet-50).
+counts as absent unless `silence = "ignore"`; the image tower of recipe `medklip` is a ViT, that of
+`medklip-resnet50` the paper's ResNet-50, read at its last stage.
 
 References: Wu et al., "MedKLIP: Medical Knowledge Enhanced Language-Image Pre-training for X-ray Diagnosis",
     ICCV 2023.
@@ -62,7 +63,7 @@ class MedKLIPSettings(Settings):
 
 
 class MedKLIP(System):
-    """A query decoder over any ViT-like vision backbone, its questions put by any text backbone."""
+    """A query decoder over any ViT-like or ResNet vision backbone, its questions put by any text backbone."""
 
     Settings: ClassVar[type[Settings]] = MedKLIPSettings
     objective_names = ("existence",)

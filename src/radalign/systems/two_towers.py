@@ -66,7 +66,7 @@ class TwoTowerSettings(Settings):
 
 
 class TwoTowers(System):
-    """Two towers and heads over any ViT-like vision and BERT-like text backbone."""
+    """Two towers and heads over any ViT-like or ResNet vision and BERT-like text backbone."""
 
     Settings: ClassVar[type[Settings]] = TwoTowerSettings
     objective_names: ClassVar[tuple[str, ...]] = ("global_contrastive",)
