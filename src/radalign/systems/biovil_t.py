@@ -7,8 +7,8 @@
 
 Both images share one position embedding. The blocks see the patches of both; only what stands at the current
 image's places is kept. The global embedding is the mean over patches, so change reaches it without passing
-through a mean of CLS tokens. The published image tower is a ResNet-50; recipe `biovil-t` has a ViT, `biovil-
-t-resnet50` the CNN, whose last stage gives the patches.
+through a mean of CLS tokens. The published image tower is a ResNet-50; recipe `biovil-t` has a ViT,
+`biovil-t-resnet50` the CNN, whose last stage gives the patches.
 
 References: Bannur et al., "Learning to Exploit Temporal Structure for Biomedical Vision-Language Processing",
     CVPR 2023. The authors published inference only; the loss (global and half of the local objective) and
