@@ -18,7 +18,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, every name inc
 
 @app.command("import")
 def import_(
-    kind: Annotated[str, typer.Argument(help="alta, mrm, cxr-bert, clip, dinov2, vit or bert.")],
+    kind: Annotated[str, typer.Argument(help="alta, mrm, cxr-bert, clip, dinov2, resnet, vit or bert.")],
     path: Annotated[Path, typer.Argument(help="The checkpoint: a file (.pth, .safetensors) or a folder.")],
     out: Annotated[Path, typer.Option(help="The new folder; it must not be there yet.")],
     config: Annotated[

@@ -43,6 +43,7 @@ class TextEncoder(nn.Module):
     Attributes:
         width: D.
         max_tokens: The longest text, in tokens.
+        depth: The number of blocks.
         name: What the encoder is called.
         identity: The name and the SHA-256 of the published weights; empty until weights are loaded.
         embedding_adapter: `f(tokens [T, D]) -> [T, D]` after the embeddings; None costs nothing.
@@ -53,7 +54,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.config = config
         blocks = config.transformer
-        self.width, self.max_tokens = blocks.width, config.max_tokens
+        self.width, self.max_tokens, self.depth = blocks.width, config.max_tokens, blocks.depth
         self.name = self.identity = ""
         self.word = nn.Embedding(config.vocabulary, self.width)
         self.position = nn.Embedding(config.max_tokens, self.width)

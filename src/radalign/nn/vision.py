@@ -56,6 +56,7 @@ class VisionEncoder(nn.Module):
     Attributes:
         width: D.
         patch_px: The side of a patch.
+        depth: The number of blocks.
         grid: The patches along each side of an image of the published size.
         mean: The published normalisation, for images in 0..1.
         std: The published normalisation.
@@ -69,6 +70,7 @@ class VisionEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.width, self.patch_px = config.transformer.width, config.patch_px
+        self.depth = config.transformer.depth
         self.grid = config.image_px // config.patch_px
         self.mean, self.std = config.mean, config.std
         self.name = self.identity = ""

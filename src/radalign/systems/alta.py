@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -37,6 +37,7 @@ from radalign.nn.fusion import (
 from radalign.nn.heads import ProjectionHead, WordHead
 from radalign.nn.masking import random_keep
 from radalign.nn.slots import slot_of_each_view
+from radalign.nn.vision import VisionEncoder
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather_embeddings, mean_of_all
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
@@ -100,13 +101,10 @@ class ALTA(System):
     """ALTA over any ViT-like vision and BERT-like text backbone; `data.slots` names its slots."""
 
     Settings: ClassVar[type[Settings]] = ALTASettings
-    objective_names = (
-        "global_contrastive",
-        "local_contrastive",
-        "image_reconstruction",
-        "masked_language",
-    )
+    objective_names = ("global_contrastive", "local_contrastive", "image_reconstruction", "masked_language")
+    needs_transformer = True
     settings: ALTASettings
+    vision: VisionEncoder
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
@@ -385,6 +383,7 @@ class ALTA(System):
         return decayed_and_plain(self, ("vision.cls", "decoder.mask_token"))
 
 
+@dataclass(frozen=True)
 class Seen:
     """Encoded views.
 
@@ -394,5 +393,6 @@ class Seen:
         counted: bool [B, V], the slots that were encoded.
     """
 
-    def __init__(self, tokens: Tensor, keep: Tensor, counted: Tensor) -> None:
-        self.tokens, self.keep, self.counted = tokens, keep, counted
+    tokens: Tensor
+    keep: Tensor
+    counted: Tensor

@@ -22,9 +22,11 @@ from torch import Tensor, nn
 
 from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.data.settings import DataSettings
+from radalign.nn.tower import VisionTower
+from radalign.nn.vision import VisionEncoder
 from radalign.study import Manifest, Study
 from radalign.systems.asked import list_of_studies, list_of_texts, need_batch_size
-from radalign.systems.contradictions import need_objective, need_whole_patches
+from radalign.systems.contradictions import need_objective, need_transformer, need_whole_patches
 from radalign.systems.devices import need_device
 from radalign.systems.kinds import system_class
 from radalign.systems.recipe import Recipe, RecipeError, explain, load_recipe
@@ -53,13 +55,18 @@ class System(nn.Module):
     Settings: ClassVar[type[Settings]] = Settings
     objective_names: ClassVar[tuple[str, ...]] = ()
     aligns: ClassVar[bool] = True  # False: no space shared with texts, so that losses validate a run
+    needs_transformer: ClassVar[bool] = False  # True: works inside the blocks of the vision tower
+    vision: VisionTower
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.settings = self._checked(recipe)
         self.recipe = recipe
         self.vision = load_vision(recipe.backbones.vision)
-        need_whole_patches(recipe.data.size_px, self.vision.patch_px)
+        if isinstance(self.vision, VisionEncoder):
+            need_whole_patches(recipe.data.size_px, self.vision.patch_px)
+        elif self.needs_transformer:
+            need_transformer(recipe.system, self.vision.identity)
         if recipe.data.mean:
             self.vision.mean, self.vision.std = _three(recipe.data.mean), _three(recipe.data.std)
         self.text, self.tokenizer = load_text(recipe.backbones.text)

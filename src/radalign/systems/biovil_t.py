@@ -7,7 +7,8 @@
 
 Both images share one position embedding. The blocks see the patches of both; only what stands at the current
 image's places is kept. The global embedding is the mean over patches, so change reaches it without passing
-through a mean of CLS tokens. The published image tower is a ResNet-50; this is the ViT version.
+through a mean of CLS tokens. The published image tower is a ResNet-50; recipe `biovil-t` has a ViT,
+`biovil-t-resnet50` the CNN, whose last stage gives the patches.
 
 References: Bannur et al., "Learning to Exploit Temporal Structure for Biomedical Vision-Language Processing",
     CVPR 2023. The authors published inference only; the loss (global and half of the local objective) and
@@ -74,7 +75,7 @@ class Comparison(nn.Module):
 
 
 class BioViLT(TwoTowers):
-    """BioViL-T with a ViT, over the slots `current_frontal` and `prior_frontal`."""
+    """BioViL-T with a ViT or ResNet, over the slots `current_frontal` and `prior_frontal`."""
 
     Settings: ClassVar[type[Settings]] = BioViLTSettings
     objective_names = ("global_contrastive", "local_contrastive")
@@ -92,7 +93,7 @@ class BioViLT(TwoTowers):
             recipe.data.slots.index(name) for name in ("current_frontal", "prior_frontal")
         )
         self.narrow_head = Linear(self.vision.width, s.fusion_width)
-        grid = recipe.data.size_px // self.vision.patch_px
+        grid = -(-recipe.data.size_px // self.vision.patch_px)  # a ResNet's border counts, so rounded up
         self.comparison = Comparison(s.fusion_width, s.fusion_depth, s.fusion_heads, grid)
         self.missing_prior = nn.Parameter(torch.randn(s.fusion_width) * 0.02)
         self.local_log_scales = nn.Parameter(self.log_scale.detach().repeat(3))  # patch, word, logit

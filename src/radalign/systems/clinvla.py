@@ -35,6 +35,7 @@ from radalign.nn.fusion import (
 )
 from radalign.nn.heads import ProjectionHead
 from radalign.nn.masking import foreground_keep, random_keep
+from radalign.nn.vision import VisionEncoder
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather, gather_embeddings
 from radalign.objectives.local import Aggregation, LocalScales, local_contrastive
@@ -133,7 +134,9 @@ class ClinVLA(System):
         "image_reconstruction",
         "masked_language",
     )
+    needs_transformer = True
     settings: ClinVLASettings
+    vision: VisionEncoder
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(_with_priors(recipe))

@@ -22,7 +22,7 @@ from radalign.nn.heads import WordHead
 from radalign.systems.masked_record import MaskedRecordSettings, hide_words, pixel_error, word_error
 
 if TYPE_CHECKING:
-    from radalign.systems.base import System
+    from radalign.systems.clinvla import ClinVLA
 
 
 def undone(tokens: Tensor, adapter: nn.Module | None) -> Tensor:
@@ -39,7 +39,7 @@ class ClinVLAReconstruction(nn.Module):
         grid: Patches along each side of the encoder's image.
     """
 
-    def __init__(self, system: System, settings: MaskedRecordSettings, grid: int) -> None:
+    def __init__(self, system: ClinVLA, settings: MaskedRecordSettings, grid: int) -> None:
         super().__init__()
         self.settings = settings
         self.target_px = system.vision.patch_px * settings.target_scale
@@ -54,7 +54,7 @@ class ClinVLAReconstruction(nn.Module):
             self.word_head = WordHead(system.text.width, system.text.config.vocabulary)
 
     def terms(
-        self, system: System, tokens: Tensor, keep: Tensor, views: Tensor, texts: TextBatch, seen: Tensor
+        self, system: ClinVLA, tokens: Tensor, keep: Tensor, views: Tensor, texts: TextBatch, seen: Tensor
     ) -> dict[str, Tensor]:
         """The terms that are on.
 

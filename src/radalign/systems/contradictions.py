@@ -113,6 +113,19 @@ def need_targets(slots: Sequence[str], mask_ratio: float, slot: str = "") -> Non
         )
 
 
+def need_transformer(system: str, identity: str) -> None:
+    """Refuse a convolutional tower where adapters, dropped patches or levels need a transformer's blocks.
+
+    Raises:
+        RecipeError: Always; it names the encoder and the systems that take it.
+    """
+    raise RecipeError(
+        f"The system {system!r} works inside the blocks of a vision transformer, and backbones.vision "
+        f"({identity.partition(' ')[0]}) is a ResNet, which has none; name a ViT, or take one of the systems "
+        "two_towers, convirt, gloria, biovil_t, medklip and hica."
+    )
+
+
 def need_whole_patches(size_px: int, patch_px: int) -> None:
     """Refuse an image that is no grid of patches.
 

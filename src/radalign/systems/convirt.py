@@ -4,9 +4,9 @@
                                                                  ├ 0.75 l(v -> u) + 0.25 l(u -> v), T = 0.1
     one sentence ─ text tower ─ max ── Linear, GELU, Linear ─ u ─┘
 
-The published towers are a ResNet-50 and a ClinicalBERT whose first half is frozen; this is the ViT version.
-Random sentences are the data's business (`data.text` in the recipe). Heads are the project's own, with a
-LayerNorm between the layers.
+The published towers are a ResNet-50 and a ClinicalBERT whose first half is frozen; recipe `convirt` has a
+ViT, `convirt-resnet50` the CNN. Random sentences are the data's business (`data.text` in the recipe). Heads
+are the project's own, with a LayerNorm between the layers.
 
 References: Zhang et al., "Contrastive Learning of Medical Visual Representations from Paired Images and
     Text", MLHC 2022, equations 2 to 4.
@@ -58,7 +58,7 @@ def weighted_nt_xent(
 
 
 class ConVIRT(TwoTowers):
-    """ConVIRT over any ViT-like vision and BERT-like text backbone."""
+    """ConVIRT over any ViT-like or ResNet vision and BERT-like text backbone."""
 
     Settings: ClassVar[type[Settings]] = ConVIRTSettings
     objective_names = ("nt_xent",)

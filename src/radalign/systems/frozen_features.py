@@ -22,7 +22,7 @@ from radalign.data.read_slots import has_view, read_slots
 from radalign.nn.fusion import cls_and_mean_patch
 from radalign.nn.masking import random_keep
 from radalign.nn.text import TextEncoder
-from radalign.nn.vision import VisionEncoder
+from radalign.nn.tower import VisionTower
 from radalign.study import Manifest, Study
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class FeatureCacheError(ValueError):
     """Features cannot be kept for other runs; the message says what to do."""
 
 
-def pooled_views(vision: VisionEncoder, images: ImageBatch, mask_ratio: float = 0.0) -> Tensor:
+def pooled_views(vision: VisionTower, images: ImageBatch, mask_ratio: float = 0.0) -> Tensor:
     """CLS and mean (kept) patch of every present view: [N, 2 D], N = present views in mask order.
 
     Args:

@@ -6,7 +6,8 @@
                                └ words (their pieces summed) ─ Linear ─ attend over patches ┴ local: InfoNCE
 
 The three temperatures are fixed: 4 over patches, 5 over words, 10 of the logits. The published towers are a
-ResNet-50 and the sum of BioClinicalBERT's last four layers; this is the ViT version with the last layer.
+ResNet-50, whose patches come from its third stage, and the sum of BioClinicalBERT's last four layers. Here
+both towers are read at their end; recipe `gloria` has a ViT, `gloria-resnet50` the CNN.
 
 References: Huang et al., "GLoRIA: A Multimodal Global-Local Representation Learning Framework for
     Label-efficient Medical Image Recognition", ICCV 2021, equations 1 to 9.
@@ -40,7 +41,7 @@ class GLoRIASettings(TwoTowerSettings):
 
 
 class GLoRIA(TwoTowers):
-    """GLoRIA over any ViT-like vision and BERT-like text backbone."""
+    """GLoRIA over any ViT-like or ResNet vision and BERT-like text backbone."""
 
     Settings: ClassVar[type[Settings]] = GLoRIASettings
     objective_names = ("global_contrastive", "local_contrastive")

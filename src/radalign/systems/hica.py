@@ -40,7 +40,7 @@ class HiCASettings(TwoTowerSettings):
 
 
 class HiCA(TwoTowers):
-    """Three levels of contrast over any ViT-like vision and BERT-like text backbone."""
+    """Three levels of contrast over any ViT-like or ResNet vision and BERT-like text backbone."""
 
     Settings: ClassVar[type[Settings]] = HiCASettings
     objective_names = ("report_contrastive", "sentence_contrastive", "finding_contrastive")

@@ -19,6 +19,7 @@ from pydantic import Field
 from radalign.nn.linear import Linear
 from radalign.nn.lora import LowRank
 from radalign.nn.transformer import Block
+from radalign.nn.vision import VisionEncoder
 from radalign.systems.base import Settings
 from radalign.systems.folder import SystemFolderError
 from radalign.systems.recipe import Recipe, RecipeError
@@ -39,7 +40,9 @@ class LoRA(TwoTowers):
     """Low-rank updates in both towers."""
 
     Settings: ClassVar[type[Settings]] = LoRASettings
+    needs_transformer = True
     settings: LoRASettings
+    vision: VisionEncoder
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)

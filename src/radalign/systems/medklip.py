@@ -14,7 +14,8 @@ margins alone (`radalign evaluate --own-classes`). The decoder can be asked abou
 
 What is this project's reading: assertions come from `radalign.reports` (the paper: RadGraph entities and 51
 positions), so there is no position loss; questions do not see each other; what a report does not mention
-counts as absent unless `silence = "ignore"`; the image tower is a ViT (the paper: ResNet-50).
+counts as absent unless `silence = "ignore"`; the image tower of recipe `medklip` is a ViT, that of
+`medklip-resnet50` the paper's ResNet-50, read at its last stage.
 
 References: Wu et al., "MedKLIP: Medical Knowledge Enhanced Language-Image Pre-training for X-ray Diagnosis",
     ICCV 2023.
@@ -65,7 +66,7 @@ class MedKLIPSettings(Settings):
 
 
 class MedKLIP(Decider):
-    """A query decoder over any ViT-like vision backbone, its questions put by any text backbone."""
+    """A query decoder over any ViT-like or ResNet vision backbone, its questions put by any text backbone."""
 
     Settings: ClassVar[type[Settings]] = MedKLIPSettings
     objective_names = ("existence",)

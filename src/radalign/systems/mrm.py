@@ -23,6 +23,7 @@ from radalign.nn.decoder import ImageDecoder
 from radalign.nn.fusion import mean_over_views
 from radalign.nn.heads import WordHead
 from radalign.nn.masking import random_keep
+from radalign.nn.vision import VisionEncoder
 from radalign.systems.base import Settings, System
 from radalign.systems.contradictions import need_decoder_heads
 from radalign.systems.groups import decayed_and_plain
@@ -61,7 +62,9 @@ class MRM(System):
     Settings: ClassVar[type[Settings]] = MRMSettings
     objective_names = ("image_reconstruction", "masked_language")
     aligns = False
+    needs_transformer = True
     settings: MRMSettings
+    vision: VisionEncoder
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)

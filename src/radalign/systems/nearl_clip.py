@@ -26,6 +26,7 @@ from radalign.nn.interaction import OrthogonalCrossAttention, Orthogonality, USE
 from radalign.nn.packing import Packed
 from radalign.nn.state import state_of
 from radalign.nn.text import last_tokens
+from radalign.nn.vision import VisionEncoder
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather, gather_uneven, mean_of_all
 from radalign.study import Manifest
@@ -92,7 +93,9 @@ class NEARLCLIP(Classifier):
 
     Settings: ClassVar[type[Settings]] = NEARLSettings
     objective_names = ("classification", "global_contrastive", "orthogonality")
+    needs_transformer = True
     settings: NEARLSettings
+    vision: VisionEncoder
     prototypes: Tensor
     prototypes_seen: Tensor
 

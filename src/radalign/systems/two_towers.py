@@ -25,8 +25,9 @@ from radalign.data.batches import Embeddings, ImageBatch, StudyBatch, TextBatch
 from radalign.nn.fusion import cls_and_mean_patch, mean_over_views, spread_over_slots
 from radalign.nn.heads import ProjectionHead
 from radalign.nn.linear import Linear
+from radalign.nn.resnet import ResNet
 from radalign.nn.text import TextEncoder
-from radalign.nn.vision import VisionEncoder
+from radalign.nn.tower import VisionTower
 from radalign.objectives.contrastive import global_contrastive
 from radalign.objectives.gather import gather_embeddings
 from radalign.objectives.local import LocalScales
@@ -67,7 +68,7 @@ class TwoTowerSettings(Settings):
 
 
 class TwoTowers(System):
-    """Two towers and heads over any ViT-like vision and BERT-like text backbone."""
+    """Two towers and heads over any ViT-like or ResNet vision and BERT-like text backbone."""
 
     Settings: ClassVar[type[Settings]] = TwoTowerSettings
     objective_names: ClassVar[tuple[str, ...]] = ("global_contrastive",)
@@ -238,18 +239,23 @@ def pool(tokens: Tensor, mask: Tensor, how: str) -> Tensor:
     return tokens.masked_fill(~mask[..., None], -torch.inf).amax(1)
 
 
-def unfreeze(encoder: VisionEncoder | TextEncoder, frozen_layers: int = 0) -> None:
+def unfreeze(encoder: VisionTower | TextEncoder, frozen_layers: int = 0) -> None:
     """Let an encoder train, but for its published projection (unused) and its first layers.
 
     Args:
         encoder: A tower.
         frozen_layers: Blocks that stay frozen, and the embeddings with them; 0 trains all.
+
+    Raises:
+        ValueError: A ResNet is asked to train in part.
     """
     encoder.requires_grad_(True)
     if encoder.projection is not None:
         encoder.projection.requires_grad_(False)
     if not frozen_layers:
         return
+    if isinstance(encoder, ResNet):
+        raise ValueError("A ResNet trains as a whole; leave frozen_layers at 0.")
     encoder.requires_grad_(False)
     for block in encoder.transformer.blocks[frozen_layers:]:
         block.requires_grad_(True)

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from radalign.nn.text import TextEncoder
-from radalign.nn.vision import VisionEncoder
+from radalign.nn.tower import VisionTower
 from radalign.weights.names import Account, NameMap, Published, rename
 
-Encoder = TypeVar("Encoder", VisionEncoder, TextEncoder)
+Encoder = TypeVar("Encoder", bound=VisionTower | TextEncoder)
 
 
 def fill(encoder: Encoder, name: str, names: NameMap, published: Published) -> tuple[Encoder, Account]:
@@ -31,7 +31,7 @@ def fill(encoder: Encoder, name: str, names: NameMap, published: Published) -> t
         CheckpointError: The checkpoint does not cover the encoder.
     """
     shapes = {key: tuple(value.shape) for key, value in encoder.state_dict().items()}
-    renamed = rename(published, names, shapes, encoder.config.transformer.depth)
+    renamed = rename(published, names, shapes, encoder.depth)
     tensors = {key: value.float() for key, value in renamed.tensors.items()}
     encoder.load_state_dict(tensors, strict=False)  # `rename` has refused what must not be missing
     return freeze(encoder, name), renamed.account
@@ -41,7 +41,8 @@ def freeze(encoder: Encoder, name: str) -> Encoder:
     """Name an encoder by its weights, stop their training and put it in evaluation mode."""
     encoder.name = name
     encoder.identity = f"{name} sha256:{fingerprint(encoder, encoder.config)}"
-    return encoder.eval().requires_grad_(False)
+    encoder.eval().requires_grad_(False)
+    return encoder
 
 
 def fingerprint(module: nn.Module, config: object) -> str:

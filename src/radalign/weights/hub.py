@@ -9,7 +9,8 @@
 | `runs/mrm`                       | a run or trained system whose backbone trained whole (masked records)  |
 | `hf://org/name`                  | the same from the hub; the only thing that touches the network         |
 | `{"file": "x.pth", "heads": 12}` | one checkpoint with timm's names (MAE, MRM); see `vit.timm_config`     |
-| `{"random": {...}}`              | random weights; keys are those of the configurations, and `seed`       |
+| `{"random": {...}}`              | random weights; keys are those of the configurations, `seed`, and      |
+|                                  | `family` (`vit` or `resnet`)                                           |
 
 Encoders come frozen and in evaluation mode. Their `identity` is the name and the SHA-256 of configuration
 and weights.
@@ -23,9 +24,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from radalign.nn.resnet import ResNet, ResNetConfig
 from radalign.nn.text import TextConfig, TextEncoder
+from radalign.nn.tower import VisionTower
 from radalign.nn.vision import VisionConfig, VisionEncoder
-from radalign.weights import bert, biomedclip, clip, dinov2, vit
+from radalign.weights import bert, biomedclip, clip, dinov2, resnet, vit
 from radalign.weights.download import HUB, download
 from radalign.weights.files import read_checkpoint, read_folder, read_json
 from radalign.weights.fill import fill
@@ -42,7 +45,7 @@ Looks = tuple[Three, Three]
 _HUB_FILES = ["*.json", "*.txt", "*.safetensors"]
 
 
-def load_vision(spec: Spec) -> VisionEncoder:
+def load_vision(spec: Spec) -> VisionTower:
     """Load a frozen vision encoder; see the table above for `spec`.
 
     Raises:
@@ -52,7 +55,7 @@ def load_vision(spec: Spec) -> VisionEncoder:
         return _vision(spec)
 
 
-def _vision(spec: Spec) -> VisionEncoder:
+def _vision(spec: Spec) -> VisionTower:
     if isinstance(spec, Mapping):
         return _vision_from_table(spec)
     if spec == "dinov2-s-derived":
@@ -72,7 +75,7 @@ def _vision(spec: Spec) -> VisionEncoder:
 
 def vision_from(
     settings: Mapping[str, Any], published: Published, name: str, mean_and_std: Looks | None = None
-) -> tuple[VisionEncoder, Account]:
+) -> tuple[VisionTower, Account]:
     """A frozen vision encoder from the settings and tensors of a Hugging Face folder.
 
     Args:
@@ -87,10 +90,12 @@ def vision_from(
     config, names = _vision_shape(settings, name)
     if mean_and_std is not None:
         config = replace(config, mean=mean_and_std[0], std=mean_and_std[1])
+    if isinstance(config, ResNetConfig):
+        return fill(ResNet(config), name, names, resnet.tidy(published))
     return fill(VisionEncoder(config), name, names, published)
 
 
-def _vision_shape(settings: Mapping[str, Any], name: str) -> tuple[VisionConfig, NameMap]:
+def _vision_shape(settings: Mapping[str, Any], name: str) -> tuple[VisionConfig | ResNetConfig, NameMap]:
     kind = settings.get("model_type")
     if kind in ("vit", "vit_mae"):
         return vit.config(settings), vit.HF
@@ -98,7 +103,12 @@ def _vision_shape(settings: Mapping[str, Any], name: str) -> tuple[VisionConfig,
         return dinov2.config(settings), dinov2.HF
     if kind in ("clip", "clip_vision_model"):
         return clip.vision_config(*_clip_part(settings, "vision_config")), clip.VISION
-    raise CheckpointError(f"{name} is of type {kind}; give a vision encoder of type vit, dinov2 or clip.")
+    if kind == "resnet":
+        shape = resnet.config(settings)
+        return shape, resnet.names(shape)
+    raise CheckpointError(
+        f"{name} is of type {kind}; give a vision encoder of type vit, dinov2, clip or resnet."
+    )
 
 
 def looks(folder: Path) -> Looks | None:
@@ -198,7 +208,7 @@ def _text_shape(settings: Mapping[str, Any], name: str) -> tuple[TextConfig, Nam
     raise CheckpointError(f"{name} is of type {kind}; give a text encoder of type bert or clip.")
 
 
-def _vision_from_table(spec: Mapping[str, Any]) -> VisionEncoder:
+def _vision_from_table(spec: Mapping[str, Any]) -> VisionTower:
     """Random weights, or one file with timm's names."""
     if "file" not in spec:
         return random_vision(_only(spec, "random"))

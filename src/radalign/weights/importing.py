@@ -5,6 +5,7 @@
 | `mrm`      | MRM.pth (timm's names, under the key `model`)       | the image decoder, when it is there |
 | `vit`      | a Hugging Face folder, or a file with timm's names  | the image decoder, by MRM's names   |
 | `dinov2`   | a Hugging Face folder                               |                                     |
+| `resnet`   | a Hugging Face folder                               |                                     |
 | `bert`     | a Hugging Face folder or file                       | the word head                       |
 | `cxr-bert` | a Hugging Face folder or file                       | the word head, the projection head  |
 | `clip`     | a Hugging Face folder (both towers), or open_clip's |                                     |
@@ -129,6 +130,10 @@ def _dinov2(source: Source, folder: Path) -> Imported:
     return _vision(source, folder, ("dinov2",))
 
 
+def _resnet(source: Source, folder: Path) -> Imported:
+    return _vision(source, folder, ("resnet",))
+
+
 def _vision(source: Source, folder: Path, types: tuple[str, ...]) -> Imported:
     """A Hugging Face folder with one vision encoder."""
     _need_type(source, types)
@@ -215,6 +220,7 @@ KINDS: dict[str, Callable[[Source, Path], Imported]] = {
     "cxr-bert": _cxr_bert,
     "clip": _clip,
     "dinov2": _dinov2,
+    "resnet": _resnet,
     "vit": _vit,
     "bert": _bert,
 }

@@ -133,8 +133,9 @@ def _several(names: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _shaped(name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The tensor in our shape: leading ones dropped, a convolution's kernel flattened, nothing else."""
-    tensor = tensor.flatten(1) if tensor.dim() == 4 else tensor  # [D, 3, p, p] -> [D, 3 * p * p]
+    """The tensor in our shape: leading ones dropped, a patch kernel flattened, nothing else."""
+    if tensor.dim() == 4 and len(shape) == 2:
+        tensor = tensor.flatten(1)  # [D, 3, p, p] -> [D, 3 * p * p]
     while tensor.dim() > len(shape) and tensor.shape[0] == 1:
         tensor = tensor[0]
     if tuple(tensor.shape) != shape:

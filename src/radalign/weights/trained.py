@@ -17,12 +17,13 @@ from typing import Any, Literal, TypeVar
 from torch import Tensor
 
 from radalign.nn.text import TextEncoder
+from radalign.nn.tower import VisionTower
 from radalign.nn.vision import VisionEncoder
 from radalign.weights.fill import freeze
 from radalign.weights.names import CheckpointError
 from radalign.weights.sums import DamagedFileError, load_summed
 
-Encoder = TypeVar("Encoder", VisionEncoder, TextEncoder)
+Encoder = TypeVar("Encoder", bound=VisionTower | TextEncoder)
 Side = Literal["vision", "text"]
 TENSORS = "adapters.safetensors"
 
@@ -86,9 +87,10 @@ def run_recipe(folder: Path) -> dict[str, Any]:
     return recipe
 
 
-def _fixed(encoder: VisionEncoder | TextEncoder) -> set[str]:
-    """Names that do not train in any case: a fixed grid of positions, a published joint space."""
+def _fixed(encoder: VisionTower | TextEncoder) -> set[str]:
+    """Names that do not train in any case: a fixed grid of positions, a joint space, running statistics."""
     names = {name for name in encoder.state_dict() if name.startswith("projection.")}
+    names |= {name for name, _ in encoder.named_buffers()}
     if isinstance(encoder, VisionEncoder) and encoder.config.position == "sincos":
         names.add("position")
     return names

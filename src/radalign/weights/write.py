@@ -16,9 +16,11 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from radalign.nn.resnet import ResNet
 from radalign.nn.text import TextEncoder
+from radalign.nn.tower import VisionTower
 from radalign.nn.vision import VisionEncoder
-from radalign.weights import bert, clip, dinov2, vit
+from radalign.weights import bert, clip, dinov2, resnet, vit
 from radalign.weights.names import CheckpointError, NameMap
 
 LOOKS = "preprocessor_config.json"
@@ -49,8 +51,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_vision(encoder: VisionEncoder, folder: Path, beside: Mapping[str, Tensor] | None = None) -> None:
-    """Write a vision encoder of the ViT, DINOv2 or CLIP family.
+def write_vision(encoder: VisionTower, folder: Path, beside: Mapping[str, Tensor] | None = None) -> None:
+    """Write a vision encoder of the ViT, DINOv2, CLIP or ResNet family.
 
     Args:
         encoder: Its adapter slots are not written.
@@ -74,13 +76,13 @@ def write_text(encoder: TextEncoder, folder: Path, beside: Mapping[str, Tensor] 
     _write(folder, settings, published_tensors(encoder, names) | dict(beside or {}))
 
 
-def write_looks(folder: Path, encoder: VisionEncoder) -> None:
+def write_looks(folder: Path, encoder: VisionTower) -> None:
     """Write how images are normalised, in Hugging Face's form."""
-    side = encoder.config.image_px
-    looks = {
+    looks: dict[str, Any] = {
         "image_mean": list(encoder.mean), "image_std": list(encoder.std), "do_normalize": True,
-        "size": {"height": side, "width": side},
     }  # fmt: skip
+    if isinstance(encoder, VisionEncoder):  # a ResNet was made for no size in particular
+        looks["size"] = {"height": encoder.config.image_px, "width": encoder.config.image_px}
     (folder / LOOKS).write_text(json.dumps(looks, indent=2), "utf-8")
 
 
@@ -92,22 +94,20 @@ def copy_tokenizer(source: Path, folder: Path) -> bool:
     return any(path.name in ("tokenizer.json", "vocab.txt", "merges.txt") for path in found)
 
 
-def published_tensors(encoder: VisionEncoder | TextEncoder, names: NameMap) -> dict[str, Tensor]:
+def published_tensors(encoder: VisionTower | TextEncoder, names: NameMap) -> dict[str, Tensor]:
     """An encoder's tensors under published names, in published shapes: the map, backwards."""
     ours = encoder.state_dict()
     tensors: dict[str, Tensor] = {}
-    for name, theirs in names.table(encoder.config.transformer.depth).items():
+    for name, theirs in names.table(encoder.depth).items():
         if name in ours:
             whole = _published_shape(encoder, name, ours[name], names)
             tensors |= dict(zip(theirs, whole.chunk(len(theirs)), strict=True))
     return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
 
 
-def _published_shape(
-    encoder: VisionEncoder | TextEncoder, name: str, tensor: Tensor, names: NameMap
-) -> Tensor:
+def _published_shape(encoder: VisionTower | TextEncoder, name: str, tensor: Tensor, names: NameMap) -> Tensor:
     """[D, 3 * p * p] -> [D, 3, p, p]; [D] -> [1, 1, D] and [P, D] -> [1, P, D], but not for CLIP."""
-    if isinstance(encoder, TextEncoder):
+    if not isinstance(encoder, VisionEncoder):
         return tensor
     if name == "patch.weight":
         return tensor.view(-1, 3, encoder.patch_px, encoder.patch_px)
@@ -116,7 +116,9 @@ def _published_shape(
     return tensor
 
 
-def _vision_family(encoder: VisionEncoder) -> tuple[NameMap, dict[str, Any]]:
+def _vision_family(encoder: VisionTower) -> tuple[NameMap, dict[str, Any]]:
+    if isinstance(encoder, ResNet):
+        return resnet.names(encoder.config), resnet.settings_of(encoder.config)
     config, blocks = encoder.config, encoder.config.transformer
     shape = _blocks(blocks) | {"patch_size": config.patch_px, "image_size": config.image_px}
     if config.norm_first:

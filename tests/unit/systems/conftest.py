@@ -34,10 +34,11 @@ RIVAL = {
 
 
 def rival(name: str, *overrides: str) -> System:
-    """A baseline as small as `TINY`."""
-    left = ["adapter_hidden", *(["embedding_width"] if name in ("frozen", "medklip") else [])]
+    """A baseline as small as `TINY`; a CNN version needs a tower among the overrides."""
+    plain = name.removesuffix("-resnet50")
+    left = ["adapter_hidden", *(["embedding_width"] if plain in ("frozen", "medklip") else [])]
     shared = [setting for setting in TINY if not any(key in setting for key in left)]
-    return create(name, [*shared, *RIVAL.get(name, []), *overrides])
+    return create(name, [*shared, *RIVAL.get(plain, []), *overrides])
 
 
 def frontal_batch(system: System) -> StudyBatch:

@@ -11,9 +11,10 @@ import radalign
 from radalign.data.phantom.simulate import simulate
 from radalign.study import Manifest
 from radalign.systems.recipe import RecipeError
-from tests.unit.systems.conftest import frontal_batch, rival
+from tests.unit.systems.conftest import TINY, frontal_batch, rival
 
 RIVALS = ["linear-heads", "clip-full", "convirt", "gloria", "biovil-t", "lora", "hica"]
+CNN = "backbones.vision={random={family='resnet', seed=1}}"
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +27,14 @@ def warm(name, *overrides):
     return rival(name, "model.warm_start=cca", *overrides)
 
 
-@pytest.mark.parametrize("name", RIVALS)
-def test_before_the_first_step_a_rival_ranks_as_canonical_correlation_does(name, manifest):
-    started = warm(name)
+@pytest.mark.parametrize(
+    ("name", "tower"), [*((name, TINY[0]) for name in RIVALS), ("convirt-resnet50", CNN)]
+)
+def test_before_the_first_step_a_rival_ranks_as_canonical_correlation_does(name, tower, manifest):
+    started = warm(name, tower)
     numbers = started.warm_start(manifest)
     slots = ", ".join(f'"{slot}"' for slot in started.recipe.data.slots)
-    closed = rival("cca", f"data.slots=[{slots}]")
+    closed = rival("cca", f"data.slots=[{slots}]", tower)
     assert numbers == closed.warm_start(manifest)
     b = frontal_batch(started)
     for system in (started.eval(), closed.eval()):

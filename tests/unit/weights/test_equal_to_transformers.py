@@ -14,6 +14,7 @@ pytestmark = pytest.mark.timeout(900)  # importing transformers is slow on a bus
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
 IMAGE = {**SIZES, "patch_size": 4, "image_size": 16}
 CLIP_SIZES = {**SIZES, "intermediate_size": 48, "projection_dim": 24}
+RESNET = {"embedding_size": 8, "hidden_sizes": [16, 32, 64], "depths": [1, 2, 1]}
 WORDS = [*"abcdefgh", "no", "effusion", "##s"]
 
 
@@ -173,3 +174,55 @@ def test_the_word_pieces_equal_those_of_transformers(tmp_path):
     ids, mask = tokenizer(sentences)
     assert torch.equal(ids, theirs["input_ids"])
     assert torch.equal(mask, theirs["attention_mask"].bool())
+
+
+@pytest.mark.parametrize("layer_type", ["bottleneck", "basic"])
+@pytest.mark.parametrize("early", [False, True])
+def test_resnet(tmp_path, layer_type, early):
+    strides = {"downsample_in_first_stage": early, "downsample_in_bottleneck": early}
+    config = transformers.ResNetConfig(**RESNET, layer_type=layer_type, **strides)
+    model = with_statistics(transformers.ResNetModel(config), tmp_path)
+    encoder = load_vision(str(tmp_path))
+    with torch.no_grad():
+        for height, width in ((64, 64), (75, 50)):
+            images = torch.randn(2, 3, height, width)
+            ours, theirs = encoder(images), model(images)
+            close(ours[:, 1:], theirs.last_hidden_state.flatten(2).transpose(1, 2))
+            close(ours[:, 0], theirs.pooler_output.flatten(1))
+
+
+def test_resnet_with_a_classifier_and_a_pickle_file(tmp_path):
+    config = transformers.ResNetConfig(**RESNET)
+    model = with_statistics(transformers.ResNetForImageClassification(config), tmp_path)
+    published = load_file(tmp_path / "model.safetensors")
+    assert "resnet.embedder.embedder.convolution.weight" in published
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(published, tmp_path / "pytorch_model.bin")
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        close(load_vision(str(tmp_path))(images)[:, 0], model.resnet(images).pooler_output.flatten(1))
+
+
+def test_resnet_trains_with_the_same_gradients(tmp_path):
+    """The original in evaluation mode, in which its statistics stay as ours always do."""
+    model = with_statistics(transformers.ResNetModel(transformers.ResNetConfig(**RESNET)), tmp_path)
+    encoder, images = load_vision(str(tmp_path)).requires_grad_(True), torch.randn(2, 3, 64, 64)
+    weight = torch.randn(2, 64)
+    (encoder(images)[:, 0] * weight).sum().backward()
+    (model(images).pooler_output.flatten(1) * weight).sum().backward()
+    stem = model.embedder.embedder
+    for ours, theirs in (
+        (encoder.stem.weight, stem.convolution.weight),
+        (encoder.stem.gain, stem.normalization.weight),
+    ):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-4)
+
+
+def with_statistics(model, folder):
+    """As `saved`, with running statistics that matter, variances such that activations keep their size."""
+    for module in model.modules():
+        if hasattr(module, "convolution"):
+            inputs = module.convolution.weight[0].numel()
+            nn.init.normal_(module.normalization.running_mean, 0, 0.2)
+            nn.init.uniform_(module.normalization.running_var, 0.04 * inputs, 0.12 * inputs)
+    return saved(model, folder)

@@ -95,8 +95,8 @@ def test_unknown_specs_say_what_to_do(load, spec, message):
 
 @pytest.mark.parametrize("load", [hub.load_vision, hub.load_text])
 def test_another_architecture_is_named(tmp_path, load):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "resnet"}))
-    with pytest.raises(CheckpointError, match=r"is of type resnet; give a (vision|text) encoder of type"):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "convnext"}))
+    with pytest.raises(CheckpointError, match=r"is of type convnext; give a (vision|text) encoder of type"):
         load(str(tmp_path))
 
 

@@ -142,6 +142,23 @@ def test_a_timm_file_of_another_vit(tmp_path):
     assert (read.mean[0], read.std[0], read.config.position) == (0.5, 0.2, "learned")
 
 
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+def test_a_resnet_with_its_classifier(tmp_path, block):
+    tower = noisy(load_vision({"random": {"family": "resnet", "block": block, "std": [0.2] * 3}}))
+    write_vision(tower, tmp_path / "hf")
+    tensors = load_file(tmp_path / "hf" / "model.safetensors")
+    whole = {f"resnet.{name}": tensor for name, tensor in tensors.items()}
+    whole |= {"classifier.1.weight": torch.ones(3, 32), "resnet.x.num_batches_tracked": torch.tensor(7)}
+    save_file(whole, tmp_path / "hf" / "model.safetensors")
+    found = import_encoder("resnet", tmp_path / "hf", tmp_path / "out")
+    assert "classifier.1.weight" in found.unexpected
+    read = load_vision(str(tmp_path / "out"))
+    same_vision(read, tower)
+    assert read.std == (0.2, 0.2, 0.2)
+    with pytest.raises(CheckpointError, match="is of type resnet, not vit or vit_mae; import it as what it"):
+        import_encoder("vit", tmp_path / "hf", tmp_path / "another")
+
+
 def test_both_towers_of_a_clip_with_quick_gelu(tmp_path):
     shared = {"activation": "quick_gelu", "norm_eps": 1e-5, "projection": 24}
     vision = a_vision(norm_first=True, patch_bias=False, **shared)
