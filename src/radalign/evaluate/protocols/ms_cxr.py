@@ -13,6 +13,10 @@ IoU, per category and over all phrases.
 | IoU | mean over thresholds 0.1 to 0.5 of the cosine | one threshold of the 0..1 map, chosen on split `val` |
 | phrases | all | those outside of split `val` |
 
+In both modes the map of a phrase is the mean of its words' cosines to a patch: the systems here align patches
+with words. BioViL has one embedding for the whole phrase, and its thresholds of 0.1 to 0.5 were chosen for
+that, so `paper` is its scoring on another map.
+
 References:
     Boecking et al., BioViL, ECCV 2022; MS-CXR (PhysioNet).
 """
