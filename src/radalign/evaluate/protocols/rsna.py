@@ -153,7 +153,7 @@ def ten_fold(scores: NDArray[Any], present: NDArray[np.bool_], folds: int = 10) 
         guess = scores[held] > best_threshold(scores[~held], present[~held], "f1", ALTA_GRID)
         accuracy.append(metrics.accuracy(guess, present[held]).value)
         f1.append(metrics.f1(guess, present[held]).value)
-    return {"accuracy": float(np.mean(accuracy)), "F1": float(np.nan_to_num(f1).mean())}
+    return {"accuracy": float(np.mean(accuracy)), "F1": float(np.mean(f1))}
 
 
 def _thresholded(guess: NDArray[np.bool_], present: NDArray[np.bool_]) -> dict[Name, Number]:
