@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from radalign.evaluate.embeddings import Embedder, EvaluationError, Progress
 from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.results import Mode, Result
+from radalign.evaluate.subgroups import KINDS
 from radalign.study import Manifest, Study, View
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Options:
         fine_tune: Also train copies of the systems on the protocol's labels, where it has any (slow).
         prompts: A packaged prompt set or a TOML file; "" takes the protocol's own.
         similarity: Of images and texts: `global`, `local` (patches and words) or `both`.
+        subgroups: Kinds of subgroup that are also reported, where the studies say any.
     """
 
     mode: Mode = "strict"
@@ -45,6 +47,7 @@ class Options:
     fine_tune: bool = False
     prompts: str = ""
     similarity: str = "global"
+    subgroups: tuple[str, ...] = KINDS
 
 
 @dataclass(frozen=True)
