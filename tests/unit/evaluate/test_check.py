@@ -198,6 +198,9 @@ def test_what_a_result_says_of_its_rules_is_compared():
     stated = {"split": "test", "prompts_sha256": "a", "threshold": 0.5, "labels": ["A"]}
     before = replace(BEFORE, settings=stated)
     assert compare_results(before, replace(before, settings=stated | {"threshold": 0.50001})).repeats
+    hot = [replace(before, settings={"temperatures": {"s": {"edema": t}}}) for t in (80.0, 80.001, 80.1)]
+    assert compare_results(hot[0], hot[1]).repeats  # a flat optimum moves with rounding
+    assert not compare_results(hot[0], hot[2]).repeats
     one = BEFORE.measures[0]
     for changed, sentence in (
         ({"mode": "paper"}, "mode: was strict, is paper."),

@@ -48,6 +48,7 @@ from radalign.study import Manifest, Study, View
 
 TASK = "phrase grounding"
 GRID = np.linspace(0.05, 0.95, 19)
+NO_TUNING = 0.5  # the threshold where no phrase picks one
 SUFFIXES = (".jpg", ".png", ".dcm")
 COLUMNS = ("category_name", "label_text", "path", "x", "y", "w", "h", "image_width", "image_height")
 
@@ -106,15 +107,21 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
         raise EvaluationError("Every phrase is in the split `val`; nothing is left to report.")
     need_apart((patient_of(p.image) for p in tuning), (patient_of(p.image) for p in asked), folder)
     numbers: dict[tuple[str, str], dict[Name, Number]] = {}
+    thresholds: dict[str, float] = {}
     for name, system in systems.items():
         local = cast("LocalSystem", system)
         _need_whole_images(name, local, asked, folder)
-        threshold = _threshold(_heats(local, tuning, folder, options)) if tuning else 0.5
+        threshold = _threshold(_heats(local, tuning, folder, options)) if tuning else NO_TUNING
+        if strict:
+            thresholds[name] = threshold
         values = _values(_heats(local, asked, folder, options), strict, threshold)
         numbers[name, TASK] = _numbers(values, [p.category for p in asked])
     patients = [patient_of(p.image) for p in asked]
     measures, gaps = compare(numbers, Resamples(patients, options.resamples, options.seed))
-    facts = {"phrases": len(asked), "tuning phrases": len(tuning), "patients": len(set(patients))}
+    facts = {
+        "phrases": len(asked), "tuning phrases": len(tuning), "patients": len(set(patients)),
+        "thresholds": thresholds,
+    }  # fmt: skip
     return Result(PROTOCOL.name, options.mode, measures, gaps, facts, notes=_notes(strict, bool(tuning)))
 
 

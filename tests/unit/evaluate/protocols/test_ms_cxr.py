@@ -141,6 +141,8 @@ def test_paper_and_strict(folder):
     strict = ms_cxr.run({"fake": Bright()}, folder, Options(mode="strict", resamples=10))
     assert values(paper)["share pointing inside"] == pytest.approx(2 / 3)
     assert strict.settings["tuning phrases"] == 1
+    assert strict.settings["thresholds"]["fake"] in ms_cxr.GRID
+    assert paper.settings["thresholds"] == {}
     assert values(strict)["share pointing inside"] == pytest.approx(1 / 2)
     assert values(paper)["contrast-to-noise"] > 1  # the cold box counts as if it were hot
     assert abs(values(strict)["contrast-to-noise"]) < values(paper)["contrast-to-noise"]
