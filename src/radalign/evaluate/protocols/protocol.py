@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from radalign.data.sources.csv_rows import Row, read_csv
 from radalign.evaluate.embeddings import Embedder, EvaluationError, Progress
 from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.results import Mode, Result
@@ -148,6 +149,21 @@ def need_apart(tuning: Iterable[str], tested: Iterable[str], where: Path | str) 
             f"{where}: {len(both)} patients or images are both in what picks the settings and in what is "
             f"tested (first: {both[0]}); take them out of one, or use --mode paper."
         )
+
+
+def listed_rows(path: Path, needs: Iterable[str]) -> list[tuple[str, Row]]:
+    """The rows of a benchmark's table, each with its file and number, for errors.
+
+    Rows are counted as a spreadsheet does: the header is row 1.
+
+    Raises:
+        EvaluationError: If there is none.
+        SourceError: If the table cannot be read, or lacks a column.
+    """
+    rows = [(f"{path}, row {number}", row) for number, row in enumerate(read_csv(path, needs=needs), start=2)]
+    if not rows:
+        raise EvaluationError(f"{path} has a header and no row; use the benchmark's own list.")
+    return rows
 
 
 def first_file(folder: Path, names: Iterable[str]) -> Path:

@@ -159,6 +159,22 @@ def test_boxes_of_one_phrase_are_joined(folder):
     assert sorted(len(p.boxes) for p in ms_cxr.read(folder)) == [1, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (",0,10,10,64,64", r"row 5: x = '', y = '0', w = '10', h = '10' is no box; use"),
+        ("0,0,0,10,64,64", "row 5: .* is no box"),
+        ("0,0,10,nan,64,64", "row 5: .* is no box"),
+        ("0,0,10,10,,64", "row 5: '' x '64' is no size"),
+    ],
+)
+def test_the_row_of_a_box_that_is_none_is_named(folder, row, sentence):
+    table = folder / "MS_CXR_Local_Alignment_v1.1.0.csv"
+    table.write_text(table.read_text() + f"\nd0,Pneumonia,another,{image_path(0)},{row},test")
+    with pytest.raises(EvaluationError, match=f"MS_CXR_Local_Alignment_v1.1.0.csv, {sentence}"):
+        ms_cxr.read(folder)
+
+
 def test_a_system_without_local_embeddings_is_refused(folder):
     class Blind(Bright):
         def encode_images(self, images):
