@@ -58,9 +58,14 @@ def evaluate(
     ] = "global",
     subgroups: Annotated[
         list[str] | None,
-        typer.Option(help="Also by sex, age, view, device (default: all of them), or none; repeatable."),
+        typer.Option(
+            help="Retrieval, zero-shot, openi: also by sex, age, view, device (default: all), or none; "
+            "repeatable."
+        ),
     ] = None,
-    probes: Annotated[int, typer.Option(help="Sensitivity: pairs of images per factor.")] = 60,
+    probes: Annotated[
+        int | None, typer.Option(help="Sensitivity: pairs of images per factor, default 60.")
+    ] = None,
     allow_transductive: Annotated[
         bool,
         typer.Option(

@@ -159,13 +159,13 @@ def _stated(before: Result, after: Result, tolerance: float) -> tuple[list[str],
 
 
 def _alike(was: Any, now: Any, tolerance: float) -> bool:
-    """Equal, numbers within the tolerance."""
+    """Equal, numbers within the tolerance; above 1 (a temperature), within that share of the number."""
     if isinstance(was, dict) and isinstance(now, dict):
         return was.keys() == now.keys() and all(_alike(was[k], now[k], tolerance) for k in was)
     if isinstance(was, list) and isinstance(now, list):
         return len(was) == len(now) and all(map(_alike, was, now, [tolerance] * len(was)))
     if isinstance(was, float) and isinstance(now, float):
-        return _distance(was, now) <= tolerance
+        return _distance(was, now) <= tolerance * max(1.0, abs(was))
     return bool(was == now)
 
 

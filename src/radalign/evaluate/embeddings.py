@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -130,6 +130,11 @@ def embed(
         texts=texts,
         groups=study_groups(chosen),
     )
+
+
+def only_groups(given: StudyEmbeddings, kinds: Sequence[str]) -> StudyEmbeddings:
+    """The same studies with no more kinds of subgroup than these."""
+    return replace(given, groups={kind: given.groups[kind] for kind in kinds if kind in given.groups})
 
 
 def evaluable(manifest: Manifest, system: Embedder, need_report: bool = True) -> list[Study]:

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 
 from radalign.data.provenance import peak_memory_bytes, provenance
 from radalign.evaluate.comparison import Name, Number
+from radalign.evaluate.embeddings import EvaluationError
 from radalign.evaluate.few_shot_cells import BASE_TO_NOVEL, Cell, Table
 from radalign.evaluate.plots import COLOURS
-from radalign.evaluate.protocols.base_to_novel import BASE, NOVEL, averages, harmonic
+from radalign.evaluate.protocols.base_to_novel import BASE, NOVEL, Side, averages, harmonic
 from radalign.evaluate.protocols.few_shot import compared, over_sets
 from radalign.evaluate.protocols.protocol import Options
 from radalign.evaluate.provenance import sha256_of
-from radalign.evaluate.results import Measure, Result
+from radalign.evaluate.results import DEVIATION, Gap, Measure, Result
 from radalign.evaluate.statistic import Statistic, average_of, mean_of, over
-from radalign.evaluate.tables import grid
+from radalign.evaluate.tables import deviations, gap_table, grid, number, written
 
 METRIC = {"all": "accuracy", "base": BASE, "novel": NOVEL}
 
@@ -28,20 +29,32 @@ METRIC = {"all": "accuracy", "base": BASE, "novel": NOVEL}
 def few_shot_result(table: Table, cells: Sequence[Cell], resamples: int = 1000, seed: int = 0) -> Result:
     """Mean over seeds with an interval over the tests' patients, SD over seeds, means over data sets.
 
+    Every method is compared with the first one.
+
     Args:
         table: What was asked for.
         cells: All of its cells.
         resamples: Bootstrap resamples of the test studies' patients.
         seed: Of the bootstrap.
+
+    Raises:
+        EvaluationError: If two methods were tested on other studies.
     """
     options = Options(resamples=resamples, seed=seed)
     measures: list[Measure] = []
+    gaps: list[Gap] = []
     for name in dict.fromkeys(cell.data for cell in cells):
         own = [cell for cell in cells if cell.data == name]
-        found = [m for part in own[0].right for m in _of_part(own, name, part, options)]
-        measures += found
+        sides: list[Side] = []
+        for part in own[0].right:
+            found, differences, side = _of_part(own, name, part, options)
+            measures += found
+            gaps += differences
+            sides.append(side)
         if table.protocol == BASE_TO_NOVEL:
-            measures += harmonic([m for m in found if not m.metric.startswith("SD")], name)
+            found, differences = harmonic(sides, name, options)
+            measures += found
+            gaps += differences
     means = averages(measures) if table.protocol == BASE_TO_NOVEL else over_sets(measures)
     facts: dict[str, Any] = {
         "shots": list(table.shots),
@@ -50,7 +63,7 @@ def few_shot_result(table: Table, cells: Sequence[Cell], resamples: int = 1000, 
         "resampled": "patients",
     }
     made = provenance() | {"seeds": {"bootstrap": seed}} | _made(table, cells)
-    return Result(table.protocol, "strict", (*measures, *means), (), facts, made)
+    return Result(table.protocol, "strict", (*measures, *means), tuple(gaps), facts, made)
 
 
 def _made(table: Table, cells: Sequence[Cell]) -> dict[str, Any]:
@@ -69,7 +82,16 @@ def _made(table: Table, cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
-def _of_part(cells: Sequence[Cell], name: str, part: str, options: Options) -> list[Measure]:
+def _of_part(
+    cells: Sequence[Cell], name: str, part: str, options: Options
+) -> tuple[list[Measure], tuple[Gap, ...], Side]:
+    """Measures, differences, and the accuracies with the patients that they are of."""
+    other = next((c for c in cells if list(c.patients[part]) != list(cells[0].patients[part])), None)
+    if other is not None:
+        raise EvaluationError(
+            f"{name}: {other.method} was tested on other studies than {cells[0].method}, because it takes "
+            "other views; give both the same data.slots."
+        )
     numbers: dict[tuple[str, str], dict[Name, Number]] = {}
     spread: list[Measure] = []
     classes = _classes_of(cells[0], part)
@@ -85,8 +107,10 @@ def _of_part(cells: Sequence[Cell], name: str, part: str, options: Options) -> l
         numbers[method, task] = {(m, name): Number(average_of(s), 1 / classes) for m, s in each.items()}
         for metric, found in each.items() if len(own) > 1 else ():
             deviation = float(np.std([s.value for s in found], ddof=1))
-            spread.append(Measure(method, task, f"SD of {metric}", deviation, n=len(own), group=name))
-    return compared(numbers, spread, cells[0].patients[part], options)[0]
+            spread.append(Measure(method, task, f"{DEVIATION}{metric}", deviation, n=len(own), group=name))
+    patients = cells[0].patients[part]
+    side = {cell: found[METRIC[part], name].statistic for cell, found in numbers.items()}, patients
+    return *compared(numbers, spread, patients, options), side
 
 
 def class_accuracy(right: NDArray[np.float64], truth: NDArray[np.int64]) -> Statistic:
@@ -114,6 +138,8 @@ def few_shot_markdown(result: Result) -> str:
     parts = [f"# {result.protocol}", "", _how(result), ""]
     for name in [*sets, *([""] if len(sets) > 1 else [])]:
         parts += [f"## {name or 'Mean over the data sets'}", "", _table(result, name), ""]
+    if result.gaps:
+        parts += ["## Differences, paired by patient", "", gap_table(result.gaps), ""]
     rows = [
         [c["data"], c["method"], str(c["shots"]), str(c["seed"]), str(c["train_studies"]),
          f"{c['trainable']:,}", f"{c['minutes']:.1f}", c["list_sha256"][:16]]
@@ -135,30 +161,18 @@ def _how(result: Result) -> str:
 
 
 def _table(result: Result, name: str) -> str:
-    rows = [m for m in result.measures if m.group == name and not m.metric.startswith("SD")]
-    spread = {(m.system, m.task, m.metric): m.value for m in result.measures if m.group == name}
+    rows = [m for m in result.measures if m.group == name and not m.metric.startswith(DEVIATION)]
+    spread = deviations(result.measures)
     metrics = list(dict.fromkeys(m.metric for m in rows))
     columns = [(task, metric) for task in dict.fromkeys(m.task for m in rows) for metric in metrics]
     cell = {(m.system, m.task, m.metric): m for m in rows}
     lines = []
     for method in dict.fromkeys(m.system for m in rows):
         keys = [(method, *column) for column in columns]
-        lines.append([method, *(_written(cell[k], spread.get((k[0], k[1], f"SD of {k[2]}"))) for k in keys)])
+        lines.append([method, *(number(cell[k], spread.get(cell[k].key)) for k in keys)])
     chance = {(m.task, m.metric): m.chance for m in rows if m.chance is not None}
-    lines.append(["chance", *(f"{100 * chance[c]:.1f}" if c in chance else "" for c in columns)])
+    lines.append(["chance", *(written(c[1], chance[c]) if c in chance else "" for c in columns)])
     return grid(["method", *(t if metrics == ["accuracy"] else f"{m}, {t}" for t, m in columns)], lines)
-
-
-def _written(measure: Measure, deviation: float | None) -> str:
-    """A measure in percent.
-
-    >>> _written(Measure("a", "K = 1", "accuracy", 0.5, 0.4, 0.6), 0.02)
-    '50.0 ± 2.0 (40.0–60.0)'
-    """
-    text = f"{100 * measure.value:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
-    return (
-        text if measure.low is None else f"{text} ({100 * measure.low:.1f}–{100 * (measure.high or 0):.1f})"
-    )
 
 
 def write_few_shot(result: Result, folder: Path) -> list[Path]:
@@ -180,7 +194,9 @@ def _curves(result: Result, path: Path) -> Path:
         rows = [m for m in result.measures if m.group == name]
         for method, colour in zip(result.systems, COLOURS * 9, strict=False):
             points = {m.task: m for m in rows if m.system == method and m.metric == "accuracy"}
-            spread = {m.task: m.value for m in rows if m.system == method and m.metric.startswith("SD")}
+            spread = {
+                m.task: m.value for m in rows if (m.system, m.metric) == (method, f"{DEVIATION}accuracy")
+            }
             shots = [int(task.removeprefix("K = ")) for task in points]
             values, errors = (
                 [100 * m.value for m in points.values()],

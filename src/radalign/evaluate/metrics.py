@@ -94,26 +94,35 @@ def macro_accuracy(predicted: NDArray[Any], truth: NDArray[Any]) -> Statistic:
 def f1(predicted: NDArray[Any], present: NDArray[Any]) -> Statistic:
     """Harmonic mean of precision and recall of "present"; 0 when nothing was predicted right.
 
+    Also 0, as in scikit-learn, when nothing is present nor predicted; NaN only where weights leave no item.
+
     >>> f1(np.array([True, True, False]), np.array([True, False, True])).value
     0.5
+    >>> f1(np.array([False, False]), np.array([False, False])).value
+    0.0
     """
-    guess, truth = _both(predicted, present)
+    occurring = _f1_where_it_occurs(predicted, present)
 
     def score(weights: Floats) -> Floats:
-        hits, wrong, missed, _ = _confusion(weights, guess, truth)
-        return ratio(2 * hits, 2 * hits + wrong + missed)
+        found = occurring.of(weights)
+        return np.where(np.isnan(found) & (weights.sum(axis=1) > 0), 0.0, found)
 
-    return Statistic(len(guess), score, len(guess))
+    return replace(occurring, of=score)
 
 
 def macro_f1(predicted: NDArray[Any], truth: NDArray[Any]) -> Statistic:
-    """Mean of each class's F1, over the classes that occur in the truth.
+    """Mean of each class's F1, over the classes that occur in the truth or among the predictions.
+
+    On a resample, over those that occur there, as scikit-learn would find when given the resample.
 
     >>> round(macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1])).value, 4)
     0.6667
+    >>> macro_f1(np.array([0, 2]), np.array([0, 0])).value.__round__(4)
+    0.3333
     """
     _same_length(predicted, truth)
-    return average_of([f1(np.equal(predicted, c), np.equal(truth, c)) for c in np.unique(truth)])
+    classes = np.union1d(predicted, truth)
+    return average_of([_f1_where_it_occurs(np.equal(predicted, c), np.equal(truth, c)) for c in classes])
 
 
 def mcc(predicted: NDArray[Any], present: NDArray[Any]) -> Statistic:
@@ -131,6 +140,17 @@ def mcc(predicted: NDArray[Any], present: NDArray[Any]) -> Statistic:
         hits, wrong, missed, left = _confusion(weights, guess, truth)
         scale = np.sqrt((hits + wrong) * (hits + missed) * (left + wrong) * (left + missed))
         return np.divide(hits * left - wrong * missed, scale, out=np.zeros_like(scale), where=scale > 0)
+
+    return Statistic(len(guess), score, len(guess))
+
+
+def _f1_where_it_occurs(predicted: NDArray[Any], present: NDArray[Any]) -> Statistic:
+    """F1, NaN where nothing is present nor predicted."""
+    guess, truth = _both(predicted, present)
+
+    def score(weights: Floats) -> Floats:
+        hits, wrong, missed, _ = _confusion(weights, guess, truth)
+        return ratio(2 * hits, 2 * hits + wrong + missed)
 
     return Statistic(len(guess), score, len(guess))
 

@@ -19,7 +19,8 @@ COMPARED = (
     "retrieval", "zero-shot", "sensitivity", "report-edits", "chexpert-8x200", "chexpert-5x200", "rsna",
     "openi", "report-to-report", "ms-cxr-t",
 )  # fmt: skip
-LABELLED = ("retrieval", "probe", "fine-tune")
+LEARNING = ("probe", "fine-tune")
+LABELLED = ("retrieval", *LEARNING)
 TAKES = {
     "prompts": PROMPTED,
     "pooling": PROMPTED,
@@ -28,6 +29,8 @@ TAKES = {
     "exclude_own_report": ("retrieval",),
     "fine_tune": ("nih",),
     "own_classes": ("zero-shot",),
+    "probes": ("sensitivity",),
+    "subgroups": ("retrieval", "zero-shot", "openi"),
 }
 """Which tasks heed an option; for any other it would be recorded and do nothing, so it is refused."""
 
@@ -44,7 +47,8 @@ class Plan:
         task: `retrieval`, `zero-shot`, `space`, `sensitivity`, `report-edits`, `probe`, `fine-tune`, or a
             protocol's name (see `protocols`).
         mode: For a protocol: `paper` or `strict`.
-        split: The manifest's split; "" takes every study. Protocols have lists of their own.
+        split: The manifest's split; "" takes every study. Protocols have lists of their own, and tasks that
+            learn from labels report on `test`.
         baselines: `unadapted`, or folders of other runs.
         prompts: For zero-shot: a packaged prompt set or a TOML file; "" takes the task's own.
         pooling: For zero-shot: how prompts are pooled; "" takes the set's own way.
@@ -52,7 +56,7 @@ class Plan:
         exclude_own_report: For retrieval: hide the own report from P@k.
         fine_tune: For a protocol with labels: also train copies of the systems on them.
         own_classes: For zero-shot: systems that learned classes from labels score a finding by those.
-        subgroups: Kinds of subgroup that retrieval and zero-shot are also reported for.
+        subgroups: Kinds of subgroup that retrieval and zero-shot (of `openi`, too) are also reported for.
         similarity: Of images and texts: `global`, `local` (patches and words) or `both`.
         probes: For sensitivity: pairs of images per factor.
         allow_transductive: Let a NEARL-CLIP trained on batches see a test batch as its context.
@@ -82,18 +86,24 @@ class Plan:
     device: str = "cpu"
 
     @property
+    def reported_split(self) -> str:
+        """The split whose studies the numbers are of; "" for every study."""
+        return "test" if self.task in LEARNING else self.split
+
+    @property
     def default_folder(self) -> Path:
         """Where the result goes unless the user says otherwise: in the run's folder."""
-        name = f"{self.task}-{self.mode if self.task in PROTOCOLS else self.split or 'all'}"
+        name = f"{self.task}-{self.mode if self.task in PROTOCOLS else self.reported_split or 'all'}"
         home = Path("evaluation") if self.run.startswith("hf://") else Path(self.run) / "evaluation"
         return home / name
 
 
 def make_plan(
     run: str, data: Path | None, mode: str, split: str | None, baselines: Sequence[str] | None,
-    labels: Sequence[str] | None, subgroups: Sequence[str] | None = None, **rest: Any,
+    labels: Sequence[str] | None, subgroups: Sequence[str] | None = None, probes: int | None = None,
+    **rest: Any,
 ) -> Plan:  # fmt: skip
-    """A plan from what a command line gives; no split takes `test`.
+    """A plan from what a command line gives; None takes the default, which is `test` for the split.
 
     Raises:
         EvaluationError: If the run or the data are not named, an option is unknown, or the task ignores it.
@@ -106,18 +116,18 @@ def make_plan(
     if mode not in ("paper", "strict"):
         raise EvaluationError(f"There is no mode {mode!r}; choose paper or strict.")
     _check_values(rest)
-    need_heeded(task, rest | {"labels": labels})
-    if task in PROTOCOLS and split is not None:
-        raise EvaluationError(f"The protocol {task!r} has its own lists of studies; leave --split out.")
+    need_heeded(task, rest | {"labels": labels, "subgroups": subgroups, "probes": probes})
+    _need_own_split(task, split)
     if task not in PROTOCOLS and mode == "paper":
         raise EvaluationError(
             f"The task {task!r} has no paper mode; leave --mode out, or choose a protocol: "
             f"{', '.join(PROTOCOLS)}."
         )
+    numbers = {} if probes is None else {"probes": probes}
     part = "" if split == "all" or task in PROTOCOLS else split or "test"
     return Plan(
         run=run, data=data, mode=cast("Mode", mode), split=part, baselines=tuple(baselines or ()),
-        labels=tuple(labels or ()), subgroups=_kinds(subgroups), **rest,
+        labels=tuple(labels or ()), subgroups=_kinds(subgroups), **rest | numbers,
     )  # fmt: skip
 
 
@@ -131,6 +141,19 @@ def _check_values(asked: Mapping[str, Any]) -> None:
         raise EvaluationError(f"A seed is 0 or more; {asked['seed']} is less.")
 
 
+def _need_own_split(task: str, split: str | None) -> None:
+    """Refuse a split where it would decide nothing and be recorded."""
+    if split is None:
+        return
+    if task in PROTOCOLS:
+        raise EvaluationError(f"The protocol {task!r} has its own lists of studies; leave --split out.")
+    if task in LEARNING:
+        raise EvaluationError(
+            f"The task {task!r} learns on the split train, chooses on validate and reports on test; leave "
+            "--split out."
+        )
+
+
 def need_heeded(task: str, asked: Mapping[str, Any]) -> None:
     """Refuse options that a task or protocol would ignore.
 
@@ -139,7 +162,8 @@ def need_heeded(task: str, asked: Mapping[str, Any]) -> None:
     """
     for name, tasks in TAKES.items():
         given = asked.get(name)
-        if given and given != "global" and task not in tasks:
+        unsaid = given is None or given is False or given in ("", "global", (), [])
+        if not unsaid and task not in tasks:
             option = f"--{SPELT.get(name, name).replace('_', '-')}"
             raise EvaluationError(f"The task {task!r} ignores {option}; it is for {', '.join(tasks)}.")
 

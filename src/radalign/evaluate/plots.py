@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from radalign.evaluate.results import Measure, Result
+from radalign.evaluate.results import DEVIATION, Measure, Result
 from radalign.files import whole_file
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def _metrics(result: Result, task: str) -> list[str]:
-    """Metrics of a task whose values lie within -1..1, in order of appearance."""
+    """Metrics of a task whose values lie within -1..1, in order of appearance; no standard deviations."""
     own = [m for m in result.measures if m.task == task and not m.group]
+    own = [m for m in own if not m.metric.startswith(DEVIATION)]
     large = {m.metric for m in own if abs(m.value) > 1}
     return [c for c in dict.fromkeys(m.metric for m in own) if c not in large and "rank" not in c]
 

@@ -22,7 +22,7 @@ from radalign.evaluate.comparison import Name, Number, compare
 from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings
 from radalign.evaluate.findings import finding_truth
 from radalign.evaluate.probe import PENALTIES, fit_labels, some_patients
-from radalign.evaluate.results import Measure, Result
+from radalign.evaluate.results import DEVIATION, Measure, Result
 from radalign.evaluate.statistic import Floats, Statistic, average_of, mean_of, over
 
 
@@ -146,7 +146,7 @@ def _spread(
     truth = label_table(test, labels)
     values = [mean_auc(scores, truth).value for scores in draws]
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return Measure(name, task, "SD of mean AUC", deviation, n=len(values))
+    return Measure(name, task, f"{DEVIATION}mean AUC", deviation, n=len(values))
 
 
 def mean_auc(scores: Floats, truth: NDArray[np.int8]) -> Statistic:

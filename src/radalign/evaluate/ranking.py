@@ -215,5 +215,5 @@ def _shape(
         )
     queries, candidates = shapes.pop()
     if not queries:
-        raise RankingError("There are no queries; check that the split holds studies with a report.")
+        raise RankingError("There are no queries; give at least one study or text.")
     return queries, candidates

@@ -18,6 +18,8 @@ from radalign.files import whole_file
 
 Mode = Literal["paper", "strict"]
 RESULT_VERSION = 1
+DEVIATION = "SD of "
+"""Begins the metric of a standard deviation over draws; the rest is the metric whose mean it belongs to."""
 
 
 class ResultError(ValueError):

@@ -63,12 +63,13 @@ def evaluate_run(plan: Plan, progress: Progress | None = None) -> Result:
 
 def _on_manifest(plan: Plan, watch: Stopwatch, progress: Progress | None) -> Result:
     manifest = Manifest.read(plan.data)
-    studies = chosen_split(manifest, plan.split)
+    studies = chosen_split(manifest, plan.reported_split)
     systems = _systems(plan)
     watch.step("load")
 
     def ask(held: Manifest) -> Result:
-        return TASKS[plan.task](plan, systems, chosen_split(held, plan.split), held, watch, progress)
+        asked = chosen_split(held, plan.reported_split)
+        return TASKS[plan.task](plan, systems, asked, held, watch, progress)
 
     result, gone = ask_of_readable(ask, manifest, studies, systems.values(), progress)
     result = without(result, gone)
@@ -83,8 +84,9 @@ def _protocol(plan: Plan, watch: Stopwatch, progress: Progress | None) -> Result
     watch.step("load")
     pooling = Pooling(plan.pooling) if plan.pooling else None
     options = Options(
-        plan.mode, pooling, plan.resamples, plan.seed, progress, plan.fine_tune, plan.prompts, plan.similarity
-    )
+        plan.mode, pooling, plan.resamples, plan.seed, progress, plan.fine_tune, plan.prompts,
+        plan.similarity, plan.subgroups,
+    )  # fmt: skip
     result = protocol.run(systems, plan.data, options)
     watch.step("evaluate")
     return _signed(result, plan, systems, data_sha256(plan.data), watch)
@@ -93,7 +95,7 @@ def _protocol(plan: Plan, watch: Stopwatch, progress: Progress | None) -> Result
 def _signed(result: Result, plan: Plan, systems: Mapping[str, Any], content: str, watch: Stopwatch) -> Result:
     made = provenance(systems, content, {"bootstrap": plan.seed}, watch.times_s, plan.device)
     asked = asdict(plan) | {"data": str(plan.data)}
-    own = {} if plan.task in PROTOCOLS else {"split": plan.split}  # a protocol has lists of its own
+    own = {} if plan.task in PROTOCOLS else {"split": plan.reported_split}  # a protocol has lists of its own
     return replace(result, made_by=made | {"plan": asked}, settings=dict(result.settings) | own)
 
 
@@ -124,10 +126,21 @@ def _systems(plan: Plan) -> dict[str, Any]:
         other = unadapted(first) if baseline == UNADAPTED else load(baseline, plan.device)
         name = UNADAPTED if baseline == UNADAPTED else other.recipe.name
         systems[name if name not in systems else f"{name} ({end})"] = other
-    for system in systems.values():
-        if plan.allow_transductive and hasattr(system, "allow_transductive"):
-            system.allow_transductive = True
+    if plan.allow_transductive:
+        _let_see_batches(systems)
     return systems
+
+
+def _let_see_batches(systems: Mapping[str, Any]) -> None:
+    """Turn on the switch of the systems that have it; where none does, the option would do nothing."""
+    switched = [system for system in systems.values() if hasattr(system, "allow_transductive")]
+    if not switched:
+        raise EvaluationError(
+            f"No system here ({', '.join(systems)}) heeds --allow-transductive, which is for NEARL-CLIP; "
+            "leave it out."
+        )
+    for system in switched:
+        system.allow_transductive = True
 
 
 def distinguishing_ends(paths: Sequence[str]) -> list[str]:

@@ -19,12 +19,12 @@ LEAST_STUDIES = 10
 
 
 def age_band(age_years: float | None) -> str:
-    """The band an age falls in, "" when unknown.
+    """The band an age falls in, "" when unknown; an age below zero, as some tables have it, or NaN is none.
 
-    >>> age_band(5), age_band(40), age_band(93.0), age_band(None)
-    ('0-17', '40-59', '80+', '')
+    >>> age_band(5), age_band(40), age_band(93.0), age_band(None), age_band(-1.0)
+    ('0-17', '40-59', '80+', '', '')
     """
-    if age_years is None:
+    if age_years is None or not age_years >= 0:
         return ""
     edges = (0, *AGE_EDGES_YEARS)
     at = max(i for i, edge in enumerate(edges) if age_years >= edge)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings, embed
+from radalign.evaluate.embeddings import EvaluationError, Progress, StudyEmbeddings, embed, only_groups
 from radalign.evaluate.findings import prompt_texts, prompted
 from radalign.evaluate.fine_tune import FineTuneSettings
 from radalign.evaluate.learning import learn_from_labels
@@ -56,11 +56,7 @@ def _embedded(
 ) -> dict[str, StudyEmbeddings]:  # fmt: skip
     named = {name: embed(system, studies, progress, reports) for name, system in systems.items()}
     watch.step("embed")
-    return {name: _only_groups(given, plan.subgroups) for name, given in named.items()}
-
-
-def _only_groups(given: StudyEmbeddings, kinds: tuple[str, ...]) -> StudyEmbeddings:
-    return replace(given, groups={kind: given.groups[kind] for kind in kinds if kind in given.groups})
+    return {name: only_groups(given, plan.subgroups) for name, given in named.items()}
 
 
 def _retrieval(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,8 @@ def evaluate_zero_shot(
     facts = {
         "pooling": pooling.value, "prompts": prompts.name, "prompts_sha256": prompts.sha256,
         "prompts_source": prompts.source, "studies": len(first), "patients": resamples.patients,
-    }  # fmt: skip
+    } | _chosen(named, usable, pooling)  # fmt: skip
+    notes += _without_threshold(facts["thresholds"], usable)
     notes += [_reversed(m) for m in measures if m.metric == "AUC" and m.group and m.value < REVERSED_BELOW]
     curves = {"reliability": {name: _reliability(given, usable, pooling) for name, given in named.items()}}
     drawn = {figure: found for figure, found in curves.items() if any(found.values())}
@@ -161,6 +163,39 @@ def _tuned(given: Prompted, finding: FindingPrompts, pooling: Pooling) -> tuple[
     cosines = pair_cosines(given, finding.name, pooling, tuning=True)[known]
     scores = cosines[:, 0] - cosines[:, 1]
     return best_threshold(scores, present), fit_temperature(cosines, np.where(present, 0, 1))
+
+
+def _chosen(
+    named: Mapping[str, Prompted], usable: Sequence[tuple[FindingPrompts, NDArray[np.int8]]], pooling: Pooling
+) -> dict[str, Any]:
+    """Thresholds and temperatures by system and finding, of the systems that have validation studies."""
+    found: dict[str, Any] = {"thresholds": {}, "temperatures": {}}
+    for name, given in named.items():
+        if given.tuning is None:
+            continue
+        each = {finding.name: _tuned(given, finding, pooling) for finding, _ in usable}
+        known = {finding: chosen for finding, chosen in each.items() if chosen is not None}
+        found["thresholds"][name] = {finding: threshold for finding, (threshold, _) in known.items()}
+        found["temperatures"][name] = {finding: temperature for finding, (_, temperature) in known.items()}
+    return found
+
+
+def _without_threshold(
+    thresholds: Mapping[str, Mapping[str, float]],
+    usable: Sequence[tuple[FindingPrompts, NDArray[np.int8]]],
+) -> list[str]:
+    """A sentence on findings that the means of thresholded metrics leave out; one if all systems agree."""
+    systems: dict[str, list[str]] = {}
+    for system, own in thresholds.items():
+        missing = ", ".join(finding.name for finding, _ in usable if finding.name not in own)
+        systems.setdefault(missing, []).append(system)
+    return [
+        f"{'' if len(systems) == 1 else ', '.join(names) + ': '}The validation studies do not show both "
+        f"present and absent of {missing}, so there is no threshold: F1, MCC, accuracy and ECE and their "
+        "means leave that out."
+        for missing, names in systems.items()
+        if missing
+    ]
 
 
 def _reliability(

@@ -128,6 +128,14 @@ def test_similarity_and_subgroups_are_checked_before_anything_is_loaded():
         ({"task": "rsna", "fine_tune": True}, "ignores --fine-tune; it is for nih"),
         ({"task": "zero-shot", "pooling": "foo"}, "no pooling 'foo'; choose mean_then_normalise"),
         ({"seed": -1}, "A seed is 0 or more"),
+        ({"task": "probe", "split": "validate"}, "'probe' learns on the split train.*leave --split out"),
+        ({"task": "fine-tune", "split": "test"}, "'fine-tune' learns on the split train"),
+        ({"probes": 0}, "'retrieval' ignores --probes; it is for sensitivity"),
+        ({"task": "space", "subgroups": ["none"]}, "'space' ignores --subgroups"),
+        (
+            {"task": "rsna", "subgroups": ["sex"]},
+            "ignores --subgroups; it is for retrieval, zero-shot, openi",
+        ),
     ],
 )
 def test_an_option_that_the_task_would_ignore_is_refused(asked, sentence):
@@ -142,6 +150,9 @@ def test_an_option_that_the_task_would_ignore_is_refused(asked, sentence):
         "mode": "paper",
     }
     assert make_plan(**rest | heeded).split == ""
+    assert make_plan(**rest | {"task": "openi", "subgroups": ["none"]}).subgroups == ()
+    assert make_plan(**rest | {"task": "sensitivity", "probes": 7}).probes == 7
+    assert make_plan(**rest, task="sensitivity", probes=None).probes == 60
 
 
 def test_the_data_of_a_folder_are_its_tables(tmp_path):
@@ -187,6 +198,9 @@ def test_what_a_result_says_of_its_rules_is_compared():
     stated = {"split": "test", "prompts_sha256": "a", "threshold": 0.5, "labels": ["A"]}
     before = replace(BEFORE, settings=stated)
     assert compare_results(before, replace(before, settings=stated | {"threshold": 0.50001})).repeats
+    hot = [replace(before, settings={"temperatures": {"s": {"edema": t}}}) for t in (80.0, 80.001, 80.1)]
+    assert compare_results(hot[0], hot[1]).repeats  # a flat optimum moves with rounding
+    assert not compare_results(hot[0], hot[2]).repeats
     one = BEFORE.measures[0]
     for changed, sentence in (
         ({"mode": "paper"}, "mode: was strict, is paper."),

@@ -77,6 +77,29 @@ def test_only_tasks_on_a_manifest_record_the_split():
     assert [s.settings for s in signed] == [{}, {"split": "test"}]
 
 
+@pytest.mark.parametrize("task", ["probe", "fine-tune"])
+def test_what_learns_from_labels_reports_on_the_test_split_whatever_was_asked(task, monkeypatch, tmp_path):
+    manifest = Manifest([Study(s, s, split=s) for s in ("train", "validate", "test")], tmp_path)
+    manifest.write(tmp_path / "m.parquet")
+    monkeypatch.setattr("radalign.evaluate.run._systems", lambda plan: {})
+    monkeypatch.setattr("radalign.evaluate.run.provenance", lambda systems, sha256, *rest: {"sha256": sha256})
+    monkeypatch.setitem(TASKS, task, lambda *given: Result("linear probe", "strict", ()))
+    for split in ("test", "validate"):
+        signed = evaluate_run(Plan("r", tmp_path / "m.parquet", task=task, split=split))
+        assert signed.settings == {"split": "test"}
+        assert signed.made_by["sha256"] == manifest.where(split="test").sha256()
+    assert Plan("r", Path("m"), task=task, split="validate").default_folder.name == f"{task}-test"
+
+
+def test_a_switch_that_no_system_has_is_refused(tmp_path, monkeypatch):
+    system = SimpleNamespace(recipe=SimpleNamespace(name="alta"))
+    monkeypatch.setattr("radalign.systems.base.load", lambda path, device: system)
+    with pytest.raises(EvaluationError, match=r"\(alta\) heeds --allow-transductive.*leave it out"):
+        _systems(plan(tmp_path / "run", allow_transductive=True))
+    system.allow_transductive = False
+    assert _systems(plan(tmp_path / "run", allow_transductive=True))["alta"].allow_transductive
+
+
 def test_what_only_some_tasks_need_is_not_imported_for_all():
     code = "import sys, radalign.evaluate.run; print(*sorted(sys.modules))"
     done = subprocess.run(

@@ -122,5 +122,10 @@ def test_groups_are_read_from_the_studies():
     assert view_group(Study("d", "p")) == ""
 
 
+def test_an_age_that_is_none_is_unknown():
+    rows = [Study(str(age), "p", age_years=age) for age in (-1.0, float("nan"), None, 30.0, 0.0)]
+    assert study_groups(rows)["age"] == ("", "", "", "18-39", "0-17")
+
+
 def test_small_groups_are_left_out():
     assert [s.name for s in subgroups({"sex": ("F",) * 9 + ("M",) * 10})] == ["sex: M"]

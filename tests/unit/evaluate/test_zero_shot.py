@@ -106,6 +106,44 @@ def test_the_threshold_comes_from_the_tuning_studies_only():
     assert "F1" not in {m.metric for m in evaluate_zero_shot({"fake": untuned}, prompts, MANY).measures}
 
 
+TWO = """name = "two"
+source = "here"
+pooling = "mean_of_logits"
+[[finding]]
+name = "edema"
+labels = ["Edema"]
+present = ["edema"]
+absent = ["no edema"]
+[[finding]]
+name = "mass"
+labels = ["Mass"]
+present = ["mass"]
+absent = ["no mass"]
+"""
+
+
+def test_what_was_chosen_is_recorded_and_a_finding_without_threshold_is_named(tmp_path):
+    (tmp_path / "two.toml").write_text(TWO)
+    prompts = load_prompts(str(tmp_path / "two.toml"))
+    both = [{"Edema": 1, "Mass": 1}] * 2 + [{"Edema": 0, "Mass": 0}] * 2
+    tested = studies([10, 40, 70, 80], both)
+    tuning = studies([0, 20, 30, 90], [{"Edema": 1, "Mass": 1}] * 2 + [{"Edema": 0, "Mass": 1}] * 2)
+    asked = {name: prompted(SeesWords(), tested, prompts, tuning) for name in ("a", "b")}
+    found = evaluate_zero_shot(asked, prompts, MANY)
+    middle = np.mean([np.cos(a) - np.sin(a) for a in np.deg2rad([20, 30])])
+    assert found.settings["thresholds"]["a"] == {"edema": pytest.approx(middle, abs=1e-6)}
+    assert found.settings["temperatures"]["b"].keys() == {"edema"}
+    assert found.settings["temperatures"]["b"]["edema"] > 0
+    without = [note for note in found.notes if "no threshold" in note]
+    assert len(without) == 1
+    assert without[0].startswith("The validation studies do not show both present and absent of mass")
+    full = studies([0, 20, 30, 90], both)
+    unlike = evaluate_zero_shot(asked | {"b": prompted(SeesWords(), tested, prompts, full)}, prompts, MANY)
+    assert [n.split(" do not")[0] for n in unlike.notes] == ["a: The validation studies"]
+    untuned = evaluate_zero_shot({"a": prompted(SeesWords(), tested, prompts)}, prompts, MANY)
+    assert (untuned.notes, untuned.settings["thresholds"]) == ((), {})
+
+
 def test_findings_without_enough_cases_are_named_and_left_out():
     prompts, given = seen([0, 90], [{"Pneumonia": 1}, {"Pneumonia": 1}])
     with pytest.raises(EvaluationError, match="present and 2 absent"):

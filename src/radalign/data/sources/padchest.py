@@ -96,9 +96,13 @@ def _date(row: Row, path: str, flow: ExclusionFlow) -> str:
 
 
 def _age(birth: str, date: str) -> float | None:
-    """Years between the year of birth and the year of the study, which is all that is known."""
+    """Years between the year of birth and the year of the study, which is all that is known.
+
+    None where one is missing, or where the birth is said to come after the study.
+    """
     year = whole(birth)
-    return float(int(date[:4]) - year) if year and date else None
+    years = int(date[:4]) - year if year and date else -1
+    return float(years) if years >= 0 else None
 
 
 SOURCE = Source("padchest", "PadChest, Spanish reports and findings", LAYOUT, read, check="exists")

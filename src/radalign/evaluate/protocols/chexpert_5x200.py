@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from radalign.data.sources.csv_rows import read_csv
 from radalign.evaluate import chance, metrics
 from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Name, Number, compare, mean_number
@@ -41,6 +40,7 @@ from radalign.evaluate.protocols.protocol import (
     embed_frontals,
     first_file,
     frontal_studies,
+    listed_rows,
 )
 from radalign.evaluate.provenance import sha256_of
 from radalign.evaluate.ranking import Scores, dot_products, mixed, rank_scores
@@ -75,16 +75,16 @@ def read(folder: Path) -> Cases:
     """Read the list.
 
     Raises:
-        EvaluationError: If a row has not exactly one of the five labels.
+        EvaluationError: If there is no row, a label is none, or a row has not exactly one of the five.
     """
-    path = first_file(folder, FILES)
-    rows = list(read_csv(path, needs=("Path", IMPRESSION, *FIVE)))
-    classes = [_class_of(row) for row in rows]
+    found = listed_rows(first_file(folder, FILES), ("Path", IMPRESSION, *FIVE))
+    rows = [row for _, row in found]
+    classes = [_class_of(row, where) for where, row in found]
     return Cases(
         frontal_studies(row["Path"] for row in rows),
         [gloria_clean(row[IMPRESSION]) for row in rows],
         np.array(classes, dtype=np.int64),
-        np.arange(len(rows)) * len(FIVE) // max(len(rows), 1),
+        np.arange(len(rows)) * len(FIVE) // len(rows),
     )
 
 
@@ -153,8 +153,8 @@ def _zero_shot(scores: Floats, cases: Cases) -> dict[Name, Number]:
     return found
 
 
-def _class_of(row: Mapping[str, str]) -> int:
-    present = [name for name in positives(row) if name in FIVE]
+def _class_of(row: Mapping[str, str], where: str) -> int:
+    present = [name for name in positives(row, where) if name in FIVE]
     if len(present) != 1:
         raise EvaluationError(
             f"{row['Path']} has {len(present)} of the five labels; 5x200 needs exactly one (build it again)."

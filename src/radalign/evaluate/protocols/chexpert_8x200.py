@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from radalign.data.sources.csv_rows import read_csv
+from radalign.data.sources.csv_rows import Row
 from radalign.evaluate import chance
 from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Number, compare, mean_number
@@ -34,6 +34,7 @@ from radalign.evaluate.protocols.protocol import (
     compare_words,
     embed_frontals,
     frontal_studies,
+    listed_rows,
 )
 from radalign.evaluate.provenance import sha256_of
 from radalign.evaluate.ranking import Scores, dot_products, mixed, rank_scores
@@ -60,12 +61,14 @@ def read(folder: Path) -> Lists:
     """Read the three lists.
 
     Raises:
-        EvaluationError: If a candidate has not exactly one positive label, or a class has no candidate.
+        EvaluationError: If a list is empty, a label is none, a candidate has not exactly one positive label,
+            or a class has no candidate.
     """
-    queries = list(read_csv(folder / "image-retrieval" / "query.csv", needs=("Variable", "Path")))
-    texts = list(read_csv(folder / "text-retrieval" / "query.csv", needs=("Variable", "Text")))
-    rows = list(read_csv(folder / "image-retrieval" / "candidate.csv", needs=("Path", *LABELS)))
-    classes = [_one(positives(row), row["Path"]) for row in rows]
+    queries = _rows(folder / "image-retrieval" / "query.csv", ("Variable", "Path"))
+    texts = _rows(folder / "text-retrieval" / "query.csv", ("Variable", "Text"))
+    found = listed_rows(folder / "image-retrieval" / "candidate.csv", ("Path", *LABELS))
+    rows = [row for _, row in found]
+    classes = [_one(positives(row, where), row["Path"]) for where, row in found]
     unknown = sorted({row["Variable"] for row in [*queries, *texts]} - set(classes))
     if unknown:
         raise EvaluationError(
@@ -134,6 +137,10 @@ def _retrieval(
         "candidates_sha256": sha256_of("\n".join(s.id for s in lists.candidates)),
     }  # fmt: skip
     return Result(PROTOCOL.name, options.mode, measures, gaps, facts)
+
+
+def _rows(path: Path, needs: tuple[str, ...]) -> list[Row]:
+    return [row for _, row in listed_rows(path, needs)]
 
 
 def _one(labels: list[str], path: str) -> str:

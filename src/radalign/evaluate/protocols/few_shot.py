@@ -41,7 +41,7 @@ from radalign.evaluate.protocols.few_shot_data import (
     find_sets,
 )
 from radalign.evaluate.protocols.protocol import Options, Protocol
-from radalign.evaluate.results import Gap, Measure, Result
+from radalign.evaluate.results import DEVIATION, Gap, Measure, Result
 from radalign.evaluate.statistic import average_of
 
 
@@ -56,6 +56,7 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
         measures += found
         gaps += differences
     measures += over_sets(measures)
+    notes = (*set_notes(sets), *_shotless_notes(sets))
     prompts = load_prompts(PROMPTS)
     facts: dict[str, Any] = {
         "sets": {d.name: d.sha256 for d in sets},
@@ -63,22 +64,24 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
         "template": prompts.templates["class"][0],
         "resampled": resampled(sets),
     } | prompts.facts
-    return Result(PROTOCOL.name, options.mode, tuple(measures), tuple(gaps), facts, notes=set_notes(sets))
+    return Result(PROTOCOL.name, options.mode, tuple(measures), tuple(gaps), facts, notes=notes)
 
 
 def set_notes(sets: list[FewShotSet]) -> tuple[str, ...]:
-    """A sentence per data set with overlapping images, studies left out, or classes without shots."""
+    """A sentence per data set with overlapping images or studies left out."""
     leaks = [f"{d.name}: {d.leaked} training images are also test images." for d in sets if d.leaked]
     unseen = [
         f"{d.name}: {d.unseen} studies left out, because no image of theirs fits a slot of every system."
         for d in sets
         if d.unseen
     ]
+    return (*leaks, *unseen)
+
+
+def _shotless_notes(sets: list[FewShotSet]) -> tuple[str, ...]:
     without = {d.name: ", ".join(d.without_shots) for d in sets if d.without_shots}
-    return (
-        *leaks,
-        *unseen,
-        *(f"{d}: no training image shows {names}; prototypes never name it." for d, names in without.items()),
+    return tuple(
+        f"{d}: no training image shows {names}; prototypes never name it." for d, names in without.items()
     )
 
 
@@ -91,10 +94,14 @@ def resampled(sets: list[FewShotSet]) -> str:
 
 
 def over_sets(measures: list[Measure]) -> list[Measure]:
-    """The mean of every per-set number over the data sets, deviations aside; one set keeps its interval."""
+    """The mean of every per-set number over the data sets; one set keeps its interval and its deviation.
+
+    Several have no interval, because few data sets are no sample of data sets, and no deviation over seeds.
+    """
     values: dict[tuple[str, str, str], list[Measure]] = {}
+    several = len({m.group for m in measures}) > 1
     for m in measures:
-        if not m.metric.startswith("SD"):
+        if not (several and m.metric.startswith(DEVIATION)):
             values.setdefault((m.system, m.task, m.metric), []).append(m)
     return [
         replace(rows[0], group="")
@@ -128,7 +135,7 @@ def _one_set(
                 if len(each) > 1:
                     deviation = float(np.std([s.value for s in each], ddof=1))
                     spread.append(
-                        Measure(name, task, "SD of accuracy", deviation, n=len(each), group=data.name)
+                        Measure(name, task, f"{DEVIATION}accuracy", deviation, n=len(each), group=data.name)
                     )
         if given.decides:
             own = Number(given.own_accuracy(labels), 1 / len(labels))
@@ -145,12 +152,13 @@ def compared(
     """Measures and gaps over the patients of the test images; paper mode drops the intervals.
 
     Args:
-        numbers: By system and task.
+        numbers: By system and task; every group is paired, because here it is the data set.
         spread: Measures without interval, which are put behind.
         patients: One per test image; the image itself where no patient is known.
         options: Mode, resamples and seed.
     """
-    measures, gaps = compare(numbers, Resamples(patients, options.resamples, options.seed))
+    sets = {group for found in numbers.values() for _, group in found}
+    measures, gaps = compare(numbers, Resamples(patients, options.resamples, options.seed), sets)
     if options.mode == "paper":
         measures, gaps = tuple(replace(m, low=None, high=None) for m in measures), ()
     return [*measures, *spread], gaps

@@ -30,7 +30,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from radalign.data.sources.csv_rows import read_csv
+from radalign.data.sources.csv_rows import Row, number, whole
 from radalign.evaluate.bootstrap import Resamples
 from radalign.evaluate.comparison import Name, Number, compare
 from radalign.evaluate.embeddings import Embedder, EvaluationError
@@ -45,13 +45,14 @@ from radalign.evaluate.grounding import (
     phrase_heatmap,
     points_inside,
 )
-from radalign.evaluate.protocols.protocol import Options, Protocol, need_apart, patient_of
+from radalign.evaluate.protocols.protocol import Options, Protocol, listed_rows, need_apart, patient_of
 from radalign.evaluate.results import Result
 from radalign.evaluate.statistic import Bools, Floats, mean_of
 from radalign.study import Manifest, Study, View
 
 TASK = "phrase grounding"
 GRID = np.linspace(0.05, 0.95, 19)
+NO_TUNING = 0.5  # the threshold where no phrase picks one
 SUFFIXES = (".jpg", ".png", ".dcm")
 COLUMNS = ("category_name", "label_text", "path", "x", "y", "w", "h", "image_width", "image_height")
 
@@ -82,22 +83,40 @@ def read(folder: Path) -> list[Phrase]:
     """Read the table; rows of one image and phrase become one phrase.
 
     Raises:
-        EvaluationError: If the table is missing.
+        EvaluationError: If the table is missing or empty, an image is missing, or a box is none.
     """
     tables = sorted(folder.glob("MS_CXR_Local_Alignment*.csv"))
     if not tables:
         raise EvaluationError(f"{folder} holds no MS_CXR_Local_Alignment*.csv; put it there.")
-    rows: dict[tuple[str, str, str], list[dict[str, str]]] = {}
-    for row in read_csv(tables[-1], needs=COLUMNS):
-        rows.setdefault((row["path"], row["category_name"], row["label_text"]), []).append(row)
+    rows: dict[tuple[str, str, str], list[tuple[str, Row]]] = {}
+    for where, row in listed_rows(tables[-1], COLUMNS):
+        rows.setdefault((row["path"], row["category_name"], row["label_text"]), []).append((where, row))
     return [
         Phrase(
-            _image(folder, path), category, text,
-            tuple(Box(*(float(row[k]) for k in "xywh")) for row in own),
-            int(float(own[0]["image_width"])), int(float(own[0]["image_height"])), own[0].get("split", ""),
+            _image(folder, path), category, text, tuple(_box(row, where) for where, row in own),
+            *_sides(*own[0]), own[0][1].get("split", ""),
         )
         for (path, category, text), own in rows.items()
     ]  # fmt: skip
+
+
+def _box(row: Row, where: str) -> Box:
+    sides = [number(row[name]) for name in "xywh"]
+    x, y, width, height = sides
+    if x is None or y is None or width is None or height is None or min(width, height) <= 0:
+        cells = ", ".join(f"{name} = {row[name]!r}" for name in "xywh")
+        raise EvaluationError(
+            f"{where}: {cells} is no box; use the benchmark's own table, or leave the row out."
+        )
+    return Box(x, y, width, height)
+
+
+def _sides(where: str, row: Row) -> tuple[int, int]:
+    sides = whole(row["image_width"]), whole(row["image_height"])
+    if not all(sides):
+        cells = f"{row['image_width']!r} x {row['image_height']!r}"
+        raise EvaluationError(f"{where}: {cells} is no size of an image; use the benchmark's own table.")
+    return sides
 
 
 def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Result:
@@ -110,15 +129,21 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
         raise EvaluationError("Every phrase is in the split `val`; nothing is left to report.")
     need_apart((patient_of(p.image) for p in tuning), (patient_of(p.image) for p in asked), folder)
     numbers: dict[tuple[str, str], dict[Name, Number]] = {}
+    thresholds: dict[str, float] = {}
     for name, system in systems.items():
         local = cast("LocalSystem", system)
         _need_whole_images(name, local, asked, folder)
-        threshold = _threshold(_heats(local, tuning, folder, options)) if tuning else 0.5
+        threshold = _threshold(_heats(local, tuning, folder, options)) if tuning else NO_TUNING
+        if strict:
+            thresholds[name] = threshold
         values = _values(_heats(local, asked, folder, options), strict, threshold)
         numbers[name, TASK] = _numbers(values, [p.category for p in asked])
     patients = [patient_of(p.image) for p in asked]
     measures, gaps = compare(numbers, Resamples(patients, options.resamples, options.seed))
-    facts = {"phrases": len(asked), "tuning phrases": len(tuning), "patients": len(set(patients))}
+    facts = {
+        "phrases": len(asked), "tuning phrases": len(tuning), "patients": len(set(patients)),
+        "thresholds": thresholds,
+    }  # fmt: skip
     return Result(PROTOCOL.name, options.mode, measures, gaps, facts, notes=_notes(strict, bool(tuning)))
 
 

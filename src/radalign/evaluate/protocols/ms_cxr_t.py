@@ -10,7 +10,10 @@ share found; five draws of the folds give mean and SD. Systems with prior slots 
 | | paper | strict |
 |---|---|---|
 | folds | by pair, stratified | by patient |
-| reported | mean and SD over draws | also an interval by patient |
+| reported | mean and SD over draws | also an interval, and differences, by patient |
+
+The mean over the findings has the SD of the draws' means. Its interval resamples the patients of all pairs,
+since the findings share patients.
 
 The papers give mean and SD without saying over what; draws of the folds are this project's reading.
 
@@ -20,7 +23,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -40,19 +43,21 @@ from radalign.evaluate.change import (
     sees_priors,
     zero_shot_change,
 )
-from radalign.evaluate.comparison import Name, Number, compare
+from radalign.evaluate.comparison import Cell, Name, Number, compare, side_by_side
 from radalign.evaluate.embeddings import Embedder, EvaluationError
 from radalign.evaluate.grounding import LocalSystem
 from radalign.evaluate.local_similarity import image_scores
 from radalign.evaluate.pooling import pooled_columns
 from radalign.evaluate.protocols.protocol import Options, Protocol
-from radalign.evaluate.results import Gap, Measure, Result
-from radalign.evaluate.statistic import Floats, average_of
+from radalign.evaluate.results import DEVIATION, Gap, Measure, Result
+from radalign.evaluate.statistic import Floats, Statistic, average_of
 from radalign.study import Manifest, Study, View
 
 FINDINGS = ("consolidation", "pleural_effusion", "pneumonia", "pneumothorax", "edema")
 SUFFIXES = (".jpg", ".dcm", ".png")
 DRAWS = 5
+PROBE, ASKED = "change, probe", "change, zero-shot"
+METRIC = "macro accuracy"
 CHANCE = 1 / len(CHANGES)
 
 
@@ -104,41 +109,85 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
     prompts = change_prompts(options.prompts)
     reads = any(sees_priors(system) for system in systems.values())
     _need_readers(reads, options)
-    parts = [_finding(systems, manifest, f, p, options) for f, p in pairs.items()]
-    measures = [m for part, _ in parts for m in part]
-    measures += [_macro(name, measures, task, options) for name, task in _rows(measures)]
+    answers = {f: _asked(systems, manifest, f, p, options) for f, p in pairs.items()}
+    parts = [_compared(*_of_finding(f, given), given.patients, options) for f, given in answers.items()]
+    parts.append(_compared(*_over_findings(list(answers.values())), options))
+    measures = tuple(m for found, _ in parts for m in found)
+    gaps = tuple(g for _, differences in parts for g in differences)
     facts: dict[str, Any] = {"pairs": {f: len(p.studies) for f, p in pairs.items()}, "draws": DRAWS}
     if reads:
         pooling = (options.pooling or prompts.pooling).value
         facts |= prompts.facts | {"pooling": pooling, "similarity": options.similarity}
-    return Result(
-        PROTOCOL.name, options.mode, tuple(measures), tuple(g for _, gaps in parts for g in gaps), facts
-    )
+    return Result(PROTOCOL.name, options.mode, measures, gaps, facts)
 
 
-def _finding(
+@dataclass(frozen=True)
+class Answers:
+    """What the systems said of one finding's pairs.
+
+    Args:
+        accuracy: By system and task, the macro accuracy; of a probe, the mean over the draws of its folds.
+        draws: By the same, the macro accuracy of every draw, where there are draws.
+        patients: One per pair.
+    """
+
+    accuracy: dict[Cell, Statistic]
+    draws: dict[Cell, list[float]]
+    patients: list[str]
+
+
+def _asked(
     systems: Mapping[str, Embedder], manifest: Manifest, finding: str, pairs: Pairs, options: Options
-) -> tuple[list[Measure], tuple[Gap, ...]]:
+) -> Answers:
     patients = [study.patient_id for study in pairs.studies]
-    numbers: dict[tuple[str, str], dict[Name, Number]] = {}
-    spread: list[Measure] = []
+    found = Answers({}, {}, patients)
     for name, system in systems.items():
         z = pair_features(system, pairs.studies, manifest, options.progress)
         strict = options.mode == "strict"
         draws = [cross_validated(z, pairs.changes, patients, options.seed + d, strict) for d in range(DRAWS)]
         each = [metrics.macro_accuracy(draw, pairs.changes) for draw in draws]
-        numbers[name, "change, probe"] = {("macro accuracy", finding): Number(average_of(each), CHANCE)}
-        deviation = float(np.std([s.value for s in each], ddof=1))
-        spread.append(
-            Measure(name, "change, probe", "SD of macro accuracy", deviation, n=DRAWS, group=finding)
-        )
+        found.accuracy[name, PROBE] = average_of(each)
+        found.draws[name, PROBE] = [s.value for s in each]
         if sees_priors(system):
             predicted = _said(system, z, finding.replace("_", " "), pairs, manifest, options).argmax(axis=1)
-            asked = Number(metrics.macro_accuracy(predicted, pairs.changes), CHANCE)
-            numbers[name, "change, zero-shot"] = {("macro accuracy", finding): asked}
-    measures, gaps = compare(numbers, Resamples(patients, options.resamples, options.seed))
+            found.accuracy[name, ASKED] = metrics.macro_accuracy(predicted, pairs.changes)
+    return found
+
+
+def _of_finding(finding: str, given: Answers) -> tuple[dict[Cell, dict[Name, Number]], list[Measure]]:
+    """The numbers of one finding, and their standard deviations over the draws."""
+    numbers = {cell: {(METRIC, finding): Number(s, CHANCE)} for cell, s in given.accuracy.items()}
+    return numbers, [_spread(cell, values, finding) for cell, values in given.draws.items()]
+
+
+def _over_findings(
+    answers: Sequence[Answers],
+) -> tuple[dict[Cell, dict[Name, Number]], list[Measure], list[str]]:
+    """The means over the findings, their deviations over the draws, and the patients of all pairs."""
+    together, patients = side_by_side([(given.accuracy, given.patients) for given in answers])
+    numbers: dict[Cell, dict[Name, Number]] = {}
+    for cell, each in together.items():
+        mean = replace(average_of(each), known=sum(s.known for s in each))
+        numbers[cell] = {(METRIC, ""): Number(mean, CHANCE)}
+    means = {cell: np.mean([given.draws[cell] for given in answers], axis=0) for cell in answers[0].draws}
+    return numbers, [_spread(cell, values.tolist(), "") for cell, values in means.items()], patients
+
+
+def _spread(cell: Cell, values: Sequence[float], group: str) -> Measure:
+    deviation = float(np.std(values, ddof=1))
+    return Measure(*cell, f"{DEVIATION}{METRIC}", deviation, n=len(values), group=group)
+
+
+def _compared(
+    numbers: dict[Cell, dict[Name, Number]], spread: Sequence[Measure], patients: Sequence[str],
+    options: Options,
+) -> tuple[list[Measure], tuple[Gap, ...]]:  # fmt: skip
+    """Measures and differences by patient; paper mode drops intervals and differences."""
+    groups = {group for found in numbers.values() for _, group in found}
+    resamples = Resamples(patients, options.resamples, options.seed)
+    measures, gaps = compare(numbers, resamples, groups)
     if options.mode == "paper":
-        measures = tuple(replace(m, low=None, high=None) for m in measures)
+        measures, gaps = tuple(replace(m, low=None, high=None) for m in measures), ()
     return [*measures, *spread], gaps
 
 
@@ -169,19 +218,6 @@ def _need_readers(reads: bool, options: Options) -> None:
             "No system here has prior slots, so none is asked in sentences; leave --prompts, --pooling and "
             "--similarity out."
         )
-
-
-def _rows(measures: list[Measure]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((m.system, m.task) for m in measures))
-
-
-def _macro(name: str, measures: list[Measure], task: str, options: Options) -> Measure:
-    """Mean over the findings; without an interval, because the findings share patients."""
-    values = [m for m in measures if (m.system, m.task, m.metric) == (name, task, "macro accuracy")]
-    return Measure(
-        name, task, "macro accuracy", float(np.mean([m.value for m in values])), n=sum(m.n for m in values),
-        chance=CHANCE,
-    )  # fmt: skip
 
 
 def _add_pair(row: Row, files: Mapping[str, Path], folder: Path, studies: dict[str, Study]) -> str:

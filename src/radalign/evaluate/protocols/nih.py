@@ -45,20 +45,23 @@ def read(folder: Path, seed: int = 0) -> Manifest:
     """The listed images as a manifest with splits.
 
     Raises:
-        EvaluationError: If a listed image is not in the folder, or a split list is missing.
+        EvaluationError: If a listed image is not in the table or the folder, or a split list is missing.
     """
-    rows = {
-        r["Image Index"]: r
-        for r in read_csv(first_file(folder, TABLES), needs=("Image Index", "Finding Labels"))
-    }
+    table = first_file(folder, TABLES)
+    rows = {r["Image Index"]: r for r in read_csv(table, needs=("Image Index", "Finding Labels"))}
     files = {path.name: path for path in sorted(folder.rglob("*.png"))}
     splits = {"train": "train_val_list.txt", "test": "test_list.txt"}
-    studies = [
-        _study(rows[name], files, folder, split)
+    names = {
+        split: first_file(folder, (listed,)).read_text(encoding="utf-8").split()
         for split, listed in splits.items()
-        for name in first_file(folder, (listed,)).read_text(encoding="utf-8").split()
-        if name in rows
-    ]
+    }
+    unknown = [name for listed in names.values() for name in listed if name not in rows]
+    if unknown:
+        raise EvaluationError(
+            f"{len(unknown)} images of {' and '.join(splits.values())} are not in {table} (first: "
+            f"{unknown[0]}); use the table and the lists of one release, complete."
+        )
+    studies = [_study(rows[name], files, folder, split) for split, listed in names.items() for name in listed]
     held = _validation_patients([s.patient_id for s in studies if s.split == "train"], seed)
     return Manifest((replace(s, split="validate") if s.patient_id in held else s for s in studies), folder)
 

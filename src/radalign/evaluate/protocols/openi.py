@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from radalign.evaluate.embeddings import Embedder, EvaluationError, StudyEmbeddings, embed
+from radalign.evaluate.embeddings import Embedder, EvaluationError, StudyEmbeddings, embed, only_groups
 from radalign.evaluate.findings import prompt_texts, prompted
 from radalign.evaluate.grounding import LocalSystem
 from radalign.evaluate.local_similarity import with_local
@@ -50,7 +50,10 @@ def run(systems: Mapping[str, Embedder], path: Path, options: Options) -> Result
 def _evaluated(systems: Mapping[str, Embedder], manifest: Manifest, options: Options) -> Result:
     strict = options.mode == "strict"
     studies = manifest.where(split="test") if strict else manifest
-    named = {name: embed(system, studies, options.progress) for name, system in systems.items()}
+    named = {
+        name: only_groups(embed(system, studies, options.progress), options.subgroups)
+        for name, system in systems.items()
+    }
     held = manifest.where(split="validate")
     tuning = {
         n: embed(s, held, options.progress, reports=False) for n, s in systems.items() if strict and len(held)

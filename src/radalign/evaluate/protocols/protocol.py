@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from radalign.data.sources.csv_rows import Row, read_csv
 from radalign.evaluate.embeddings import Embedder, EvaluationError, Progress
 from radalign.evaluate.pooling import Pooling
 from radalign.evaluate.results import Mode, Result
+from radalign.evaluate.subgroups import KINDS
 from radalign.study import Manifest, Study, View
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Options:
         fine_tune: Also train copies of the systems on the protocol's labels, where it has any (slow).
         prompts: A packaged prompt set or a TOML file; "" takes the protocol's own.
         similarity: Of images and texts: `global`, `local` (patches and words) or `both`.
+        subgroups: Kinds of subgroup that are also reported, where the studies say any.
     """
 
     mode: Mode = "strict"
@@ -45,6 +48,7 @@ class Options:
     fine_tune: bool = False
     prompts: str = ""
     similarity: str = "global"
+    subgroups: tuple[str, ...] = KINDS
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,21 @@ def need_apart(tuning: Iterable[str], tested: Iterable[str], where: Path | str) 
             f"{where}: {len(both)} patients or images are both in what picks the settings and in what is "
             f"tested (first: {both[0]}); take them out of one, or use --mode paper."
         )
+
+
+def listed_rows(path: Path, needs: Iterable[str]) -> list[tuple[str, Row]]:
+    """The rows of a benchmark's table, each with its file and number, for errors.
+
+    Rows are counted as a spreadsheet does: the header is row 1.
+
+    Raises:
+        EvaluationError: If there is none.
+        SourceError: If the table cannot be read, or lacks a column.
+    """
+    rows = [(f"{path}, row {number}", row) for number, row in enumerate(read_csv(path, needs=needs), start=2)]
+    if not rows:
+        raise EvaluationError(f"{path} has a header and no row; use the benchmark's own list.")
+    return rows
 
 
 def first_file(folder: Path, names: Iterable[str]) -> Path:

@@ -70,10 +70,14 @@ def read(path: Path) -> tuple[list[Study], NDArray[np.bool_]]:
 
 
 def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Result:
-    """AUC, accuracy and F1 of every system."""
-    studies, present = read(first_file(folder, TEST_FILES))
+    """AUC, accuracy and F1 of every system.
+
+    Raises:
+        EvaluationError: If a list is missing, is wrong or shows one answer only, or strict mode refuses it.
+    """
+    studies, present = _with_both_answers(first_file(folder, TEST_FILES))
     strict = options.mode == "strict"
-    tuning = read(first_file(folder, VAL_FILES)) if strict else None
+    tuning = _with_both_answers(first_file(folder, VAL_FILES)) if strict else None
     if tuning is not None:
         need_apart((s.patient_id for s in tuning[0]), (s.patient_id for s in studies), folder)
     numbers: dict[tuple[str, str], dict[Name, Number]] = {}
@@ -102,6 +106,16 @@ def run(systems: Mapping[str, Embedder], folder: Path, options: Options) -> Resu
         "thresholds": thresholds,
     }  # fmt: skip
     return Result(PROTOCOL.name, options.mode, (*compared, *measures), gaps, facts, notes=_notes(strict))
+
+
+def _with_both_answers(path: Path) -> tuple[list[Study], NDArray[np.bool_]]:
+    studies, present = read(path)
+    if present.all() or not present.any():
+        raise EvaluationError(
+            f"All {len(present)} images of {path} are {'positive' if present.any() else 'negative'}, and AUC "
+            "and thresholds need both; use the benchmark's own list."
+        )
+    return studies, present
 
 
 def pneumonia_scores(system: Embedder, studies: list[Study], folder: Path, options: Options) -> Floats:
@@ -153,7 +167,7 @@ def ten_fold(scores: NDArray[Any], present: NDArray[np.bool_], folds: int = 10) 
         guess = scores[held] > best_threshold(scores[~held], present[~held], "f1", ALTA_GRID)
         accuracy.append(metrics.accuracy(guess, present[held]).value)
         f1.append(metrics.f1(guess, present[held]).value)
-    return {"accuracy": float(np.mean(accuracy)), "F1": float(np.nan_to_num(f1).mean())}
+    return {"accuracy": float(np.mean(accuracy)), "F1": float(np.mean(f1))}
 
 
 def _thresholded(guess: NDArray[np.bool_], present: NDArray[np.bool_]) -> dict[Name, Number]:

@@ -69,3 +69,11 @@ def test_studies_labels_dates_and_views(image: Image, table: Table, tmp_path: Pa
 def test_without_its_table_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="PadChest's table"):
         import_source("padchest", tmp_path)
+
+
+def test_a_birth_after_the_study_is_no_age(image: Image, table: Table, tmp_path: Path) -> None:
+    late = row("1_a", "20140915", "S1", "PA", "['normal']").replace(",1930.0,", ",2015.0,")
+    table([HEADER, late], "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv")
+    image("0/1_a.png")
+    manifest, _ = import_source("padchest", tmp_path)
+    assert manifest["S1"].age_years is None

@@ -88,6 +88,27 @@ def test_8x200_refuses_a_candidate_with_two_labels(eight, angles):
         chexpert_8x200.run({"fake": angles({})}, eight, Options())
 
 
+def test_8x200_names_the_row_of_a_label_that_is_none(eight, angles):
+    lines = [HEAD, row(image(1), "Edema"), row(image(4), "Fracture")]
+    for wrong in ("nan", "0.7", "yes"):
+        lines[2][HEAD.index("Pneumonia")] = wrong
+        write(eight / "image-retrieval" / "candidate.csv", lines)
+        with pytest.raises(
+            EvaluationError, match=rf"candidate\.csv, row 3: the label Pneumonia is '{wrong}'; "
+        ):
+            chexpert_8x200.run({"fake": angles({})}, eight, Options())
+
+
+@pytest.mark.parametrize(
+    "name", ["image-retrieval/query.csv", "image-retrieval/candidate.csv", "text-retrieval/query.csv"]
+)
+def test_8x200_names_an_empty_list(eight, angles, name):
+    path = eight / name
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    with pytest.raises(EvaluationError, match=rf"{name} has a header and no row; use the benchmark's own"):
+        chexpert_8x200.run({"fake": angles({})}, eight, Options())
+
+
 def test_8x200_names_the_first_missing_image(eight, angles):
     (eight / image(5)).unlink()
     with pytest.raises(EvaluationError, match="patient00005"):
@@ -159,6 +180,13 @@ def test_5x200_zero_shot_takes_the_best_class(five, angles):
     # The Pleural Effusion image at 15 degrees is taken for Atelectasis; the other nine are right.
     assert values(found, "zero-shot, 5 classes")["accuracy"] == pytest.approx(0.9)
     assert found["fake", "zero-shot, 5 classes", "accuracy"].chance == 0.2
+
+
+def test_5x200_names_an_empty_list(five, angles):
+    folder, _, lines = five
+    write(folder / "chexpert_5x200.csv", lines[:1])
+    with pytest.raises(EvaluationError, match=r"chexpert_5x200\.csv has a header and no row"):
+        chexpert_5x200.run({"fake": angles({})}, folder, Options())
 
 
 def test_5x200_refuses_rows_without_exactly_one_of_the_five(five, angles):

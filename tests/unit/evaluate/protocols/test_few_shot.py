@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from radalign.evaluate.comparison import side_by_side
 from radalign.evaluate.embeddings import EvaluationError
 from radalign.evaluate.few_shot import METHODS, Shots, prototypes, tip_adapter
 from radalign.evaluate.prompt_sets import load_prompts
@@ -16,6 +17,7 @@ from radalign.evaluate.protocols import base_to_novel, few_shot
 from radalign.evaluate.protocols.few_shot_data import read_set
 from radalign.evaluate.protocols.protocol import Options
 from radalign.evaluate.results import Measure
+from radalign.evaluate.statistic import mean_of
 from radalign.evaluate.tables import footnote
 from radalign.study import Manifest, Study, View
 
@@ -239,10 +241,84 @@ def test_an_empty_list_is_named(folder, part):
         read_set(path)
 
 
-def test_base_to_novel_needs_two_classes(folder, angles):
-    def one(lists):
-        lists.update({part: [item for item in items if item[1] == 0] for part, items in lists.items()})
+def without(labels, parts=("train", "val", "test")):
+    """A change of a split file that takes the items of some labels out of some of its lists."""
 
-    rewrite(folder, one)
-    with pytest.raises(EvaluationError, match="at least two"):
+    def change(lists):
+        lists.update({part: [item for item in lists[part] if item[1] not in labels] for part in parts})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (without((1, 2, 3)), "chest has 1 classes; .* at least four"),
+        (without((3,)), "chest has 3 classes; .* at least four"),
+        (without((1,), ("train",)), "no training image shows effusion, of the base classes; "),
+        (without((2, 3), ("test",)), r"no test image shows one of the novel classes \(mass, fracture\); "),
+        (without((0, 1), ("test",)), r"no test image shows one of the base classes \(clear lung, effusion\)"),
+    ],
+)
+def test_base_to_novel_needs_a_question_on_either_side_and_shots(folder, angles, change, sentence):
+    rewrite(folder, change)
+    with pytest.raises(EvaluationError, match=sentence):
         base_to_novel.run({"fake": angles(words())}, folder, Options(resamples=5))
+
+
+def test_a_novel_class_without_a_training_image_moves_no_class_to_the_other_side(folder, angles):
+    rewrite(folder, without((2,), ("train",)))
+    found = base_to_novel.run({"fake": angles(words())}, folder, Options(resamples=5))
+    by = {(m.task, m.metric, m.group): m for m in found.measures}
+    assert (by["zero-shot", "base accuracy", "chest"].n, by["zero-shot", "novel accuracy", "chest"].n) == (
+        20,
+        20,
+    )
+    assert found.notes == ()  # what no method learns needs no shots
+
+
+def test_two_systems_are_paired_in_every_data_set(folder, angles, monkeypatch):
+    monkeypatch.setattr(few_shot, "SHOTS", (16,))
+    both = {"right": angles(words()), "beside": angles(words(28))}
+    found = few_shot.run(both, folder, Options(resamples=50))
+    value = {m.key: m.value for m in found.measures}
+    assert {(g.system, g.against, g.metric, g.group) for g in found.gaps} == {
+        ("right", "beside", "accuracy", "chest")
+    }
+    assert {g.task for g in found.gaps} == {m.task for m in found.measures}
+    for g in found.gaps:
+        one, two = (value[s, g.task, "accuracy", "chest"] for s in ("right", "beside"))
+        assert g.value == pytest.approx(one - two)
+    asked = next(g for g in found.gaps if g.task == "zero-shot, K = 0")
+    assert asked.low > 0
+    assert asked.p < 0.05
+    assert few_shot.run(both, folder, Options("paper", resamples=5)).gaps == ()
+    halves = base_to_novel.run(both, folder, Options(resamples=50))
+    assert {g.metric for g in halves.gaps} == {"base accuracy", "novel accuracy", "HM"}
+    assert base_to_novel.run(both, folder, Options("paper", resamples=5)).gaps == ()
+
+
+def test_the_interval_of_a_harmonic_mean_draws_both_sides_at_once(folder, angles):
+    # Sentences of novel classes stand 19 degrees off: some of their images go to the next class.
+    texts = words() | {f"a photo of a {name}.": ANGLES[name] + 19 for name in ("mass", "fracture")}
+    found = base_to_novel.run({"fake": angles(texts)}, folder, Options(resamples=200))
+    by = {m.metric: m for m in found.measures if m.task == "zero-shot" and m.group == "chest"}
+    base, novel, hm = (by[metric] for metric in ("base accuracy", "novel accuracy", "HM"))
+    assert base.value == base.low == base.high == 1.0
+    assert hm.value == pytest.approx(2 * novel.value / (1 + novel.value))
+    assert hm.low < hm.value < hm.high
+    assert (hm.n, hm.patients) == (40, 40)
+    over_all = {m.metric: m for m in found.measures if m.task == "zero-shot" and not m.group}
+    for name in ("mean of HM", "HM of means"):  # of one data set: its own
+        assert over_all[name] == replace(hm, metric=name, group="")
+
+
+def test_a_harmonic_mean_on_hand_worked_resamples():
+    right = [mean_of(np.array(values)) for values in ([1.0, 0.0], [1.0, 1.0, 0.0])]
+    cell = ("s", "t")
+    together, patients = side_by_side([({cell: right[0]}, ["a", "b"]), ({cell: right[1]}, ["b", "c", "d"])])
+    assert patients == ["a", "b", "b", "c", "d"]
+    weights = np.array([[1, 1, 1, 1, 1], [1, 0, 1, 0, 0], [0, 1, 0, 0, 1], [1, 1, 0, 0, 0]], dtype=float)
+    # 2 x 1/2 x 2/3 / (7/6); all right; all wrong, which is 0 and not undefined; a side that was not drawn.
+    got = base_to_novel._harmonic_of(*together[cell]).of(weights)
+    assert got.tolist() == pytest.approx([4 / 7, 1.0, 0.0, np.nan], nan_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from radalign.evaluate.embeddings import EvaluationError
@@ -60,6 +62,16 @@ def test_openi_takes_the_test_split_in_strict_mode_and_everything_in_paper_mode(
     assert strict.protocol == "openi"
     assert strict.settings["prompts"] == "chest-findings"
     assert strict.settings["studies"] == 16
+
+
+def test_openi_reports_the_kinds_of_subgroup_that_are_asked_for(tmp_path, manifest, system):
+    known = Manifest.read(manifest)
+    people = [replace(s, sex="FM"[i % 2], age_years=50.0 + 20 * (i % 2)) for i, s in enumerate(known)]
+    Manifest(people, known.root).write(tmp_path / "people.parquet")
+    for kinds in ((), ("sex",), ("sex", "age")):
+        options = Options(mode="paper", resamples=5, subgroups=kinds)
+        found = openi.run({"fake": system}, tmp_path / "people.parquet", options)
+        assert {m.group.split(": ")[0] for m in found.measures if ": " in m.group} == set(kinds)
 
 
 def test_openi_needs_a_split_in_strict_mode(tmp_path, manifest, system):

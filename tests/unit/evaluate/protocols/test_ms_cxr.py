@@ -141,6 +141,8 @@ def test_paper_and_strict(folder):
     strict = ms_cxr.run({"fake": Bright()}, folder, Options(mode="strict", resamples=10))
     assert values(paper)["share pointing inside"] == pytest.approx(2 / 3)
     assert strict.settings["tuning phrases"] == 1
+    assert strict.settings["thresholds"]["fake"] in ms_cxr.GRID
+    assert paper.settings["thresholds"] == {}
     assert values(strict)["share pointing inside"] == pytest.approx(1 / 2)
     assert values(paper)["contrast-to-noise"] > 1  # the cold box counts as if it were hot
     assert abs(values(strict)["contrast-to-noise"]) < values(paper)["contrast-to-noise"]
@@ -155,6 +157,22 @@ def test_boxes_of_one_phrase_are_joined(folder):
         table.read_text() + f"\nd0,Pneumonia,bright spot 0,{image_path(0)},40,0,10,10,64,64,test"
     )
     assert sorted(len(p.boxes) for p in ms_cxr.read(folder)) == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (",0,10,10,64,64", r"row 5: x = '', y = '0', w = '10', h = '10' is no box; use"),
+        ("0,0,0,10,64,64", "row 5: .* is no box"),
+        ("0,0,10,nan,64,64", "row 5: .* is no box"),
+        ("0,0,10,10,,64", "row 5: '' x '64' is no size"),
+    ],
+)
+def test_the_row_of_a_box_that_is_none_is_named(folder, row, sentence):
+    table = folder / "MS_CXR_Local_Alignment_v1.1.0.csv"
+    table.write_text(table.read_text() + f"\nd0,Pneumonia,another,{image_path(0)},{row},test")
+    with pytest.raises(EvaluationError, match=f"MS_CXR_Local_Alignment_v1.1.0.csv, {sentence}"):
+        ms_cxr.read(folder)
 
 
 def test_a_system_without_local_embeddings_is_refused(folder):

@@ -10,9 +10,18 @@ from radalign.evaluate.embeddings import EvaluationError
 from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.protocols import ms_cxr_t
 from radalign.evaluate.protocols.protocol import Options
+from radalign.evaluate.tables import markdown
+from tests.unit.evaluate.protocols.conftest import Angles
 
 HEAD = "dicom_id,previous_dicom_id,study_id,subject_id,pleural_effusion_progression,edema_progression"
 SHIFT = {"improving": -25, "stable": 0, "worsening": 25}
+
+
+class Constant(Angles):
+    """Sees every image alike."""
+
+    def embed_studies(self, studies, manifest=None, batch_size=32, progress=None):
+        return np.ones((len(list(studies)), 2), np.float32)
 
 
 @pytest.fixture
@@ -61,6 +70,34 @@ def test_the_probe_reads_the_change(folder, angles, fast_recipe, mode):
     assert macro.chance == pytest.approx(1 / 3)
     assert by["change, probe", "SD of macro accuracy", "edema"].n == 5
     assert not any(task == "change, zero-shot" for task, _, _ in by)
+
+
+def test_findings_are_paired_and_their_mean_has_deviation_interval_and_difference(
+    folder, angles, fast_recipe
+):
+    both = {"sees": angles({}), "constant": Constant({})}
+    for system in both.values():
+        system.recipe = fast_recipe
+    found = ms_cxr_t.run(both, folder, Options(resamples=50))
+    by = {(m.system, m.metric, m.group): m for m in found.measures}
+    groups = ("pleural_effusion", "edema", "")
+    assert [g.group for g in found.gaps] == list(groups)
+    for g in found.gaps:
+        one, two = (by[s, "macro accuracy", g.group] for s in both)
+        assert g.value == pytest.approx(one.value - two.value)
+        assert g.low > 0
+    macro = by["sees", "macro accuracy", ""]
+    assert (macro.n, macro.patients) == (54, 18)
+    assert macro.low <= macro.value <= macro.high
+    assert by["sees", "SD of macro accuracy", ""].n == 5
+    page = markdown(found, details=False)
+    value, deviation = 100 * macro.value, 100 * by["sees", "SD of macro accuracy", ""].value
+    assert f"| sees | {value:.1f} ± {deviation:.1f} (" in page
+    assert "SD of" not in page
+    assert "| systems | task | metric | group | difference" in page
+    paper = ms_cxr_t.run(both, folder, Options("paper", resamples=5))
+    assert paper.gaps == ()
+    assert all(m.low is None for m in paper.measures)
 
 
 def test_a_system_with_prior_slots_is_asked_in_words(folder, angles, temporal_recipe):

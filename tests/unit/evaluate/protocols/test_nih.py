@@ -96,3 +96,11 @@ def test_a_missing_image_is_named(folder):
     (folder / "images_001" / "images" / "00000007_001.png").unlink()
     with pytest.raises(EvaluationError, match="00000007_001"):
         nih.read(folder)
+
+
+def test_images_that_are_listed_and_not_in_the_table_are_counted(folder):
+    table = folder / "Data_Entry_2017.csv"
+    kept = [line for line in table.read_text().splitlines() if not line.startswith(("00000007", "00000070"))]
+    table.write_text("\n".join(kept))
+    with pytest.raises(EvaluationError, match=r"4 images of .* \(first: 00000007_000.png\); use the table"):
+        nih.read(folder)

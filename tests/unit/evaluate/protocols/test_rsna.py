@@ -105,6 +105,15 @@ def test_a_line_without_a_label_is_named(tmp_path, angles):
         rsna.run({"fake": angles(PROMPTS)}, tmp_path, Options(mode="paper"))
 
 
+@pytest.mark.parametrize("mode", ["paper", "strict"])
+@pytest.mark.parametrize(("truth", "word"), [(0, "negative"), (1, "positive")])
+def test_a_list_with_one_answer_is_refused(tmp_path, angles, write_image, mode, truth, word):
+    lists(tmp_path, "test", [(10, truth), (80, truth)], write_image)
+    lists(tmp_path, "val", [(10, 1), (80, 0)], write_image)
+    with pytest.raises(EvaluationError, match=rf"All 2 images of .*test\.txt are {word}"):
+        rsna.run({"fake": angles(PROMPTS)}, tmp_path, Options(mode=mode, resamples=5))
+
+
 def test_strict_mode_refuses_a_validation_list_that_is_the_test_list(tmp_path, angles, write_image):
     lists(tmp_path, "test", [(10, 1), (80, 0)], write_image)
     (tmp_path / "val.txt").write_text((tmp_path / "test.txt").read_text())
