@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from radalign.data.provenance import peak_memory_bytes, provenance
 from radalign.evaluate.comparison import Name, Number
-from radalign.evaluate.embeddings import EvaluationError
 from radalign.evaluate.few_shot_cells import BASE_TO_NOVEL, Cell, Table
 from radalign.evaluate.plots import COLOURS
 from radalign.evaluate.protocols.base_to_novel import BASE, NOVEL, Side, averages, harmonic
@@ -29,22 +28,27 @@ METRIC = {"all": "accuracy", "base": BASE, "novel": NOVEL}
 def few_shot_result(table: Table, cells: Sequence[Cell], resamples: int = 1000, seed: int = 0) -> Result:
     """Mean over seeds with an interval over the tests' patients, SD over seeds, means over data sets.
 
-    Every method is compared with the first one.
+    Every method is compared with the first one that was tested on the same studies; a note names the others.
 
     Args:
         table: What was asked for.
         cells: All of its cells.
         resamples: Bootstrap resamples of the test studies' patients.
         seed: Of the bootstrap.
-
-    Raises:
-        EvaluationError: If two methods were tested on other studies.
     """
     options = Options(resamples=resamples, seed=seed)
     measures: list[Measure] = []
     gaps: list[Gap] = []
-    for name in dict.fromkeys(cell.data for cell in cells):
-        own = [cell for cell in cells if cell.data == name]
+    notes: list[str] = []
+    alike = _tested_alike(cells)
+    for own in alike:
+        name = own[0].data
+        first = next(group[0] for group in alike if group[0].data == name)
+        if first is not own[0]:
+            notes.append(
+                f"{name}: {own[0].method} takes other views than {first.method} and was tested on other "
+                "studies, so the two are not subtracted; the same data.slots would make them comparable."
+            )
         sides: list[Side] = []
         for part in own[0].right:
             found, differences, side = _of_part(own, name, part, options)
@@ -63,7 +67,16 @@ def few_shot_result(table: Table, cells: Sequence[Cell], resamples: int = 1000, 
         "resampled": "patients",
     }
     made = provenance() | {"seeds": {"bootstrap": seed}} | _made(table, cells)
-    return Result(table.protocol, "strict", (*measures, *means), tuple(gaps), facts, made)
+    return Result(table.protocol, "strict", (*measures, *means), tuple(gaps), facts, made, tuple(notes))
+
+
+def _tested_alike(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """The cells of every data set, those apart that were tested on other studies."""
+    found: dict[Any, list[Cell]] = {}
+    for cell in cells:
+        tested = tuple((part, tuple(cell.patients[part])) for part in cell.right)
+        found.setdefault((cell.data, tested), []).append(cell)
+    return list(found.values())
 
 
 def _made(table: Table, cells: Sequence[Cell]) -> dict[str, Any]:
@@ -86,12 +99,6 @@ def _of_part(
     cells: Sequence[Cell], name: str, part: str, options: Options
 ) -> tuple[list[Measure], tuple[Gap, ...], Side]:
     """Measures, differences, and the accuracies with the patients that they are of."""
-    other = next((c for c in cells if list(c.patients[part]) != list(cells[0].patients[part])), None)
-    if other is not None:
-        raise EvaluationError(
-            f"{name}: {other.method} was tested on other studies than {cells[0].method}, because it takes "
-            "other views; give both the same data.slots."
-        )
     numbers: dict[tuple[str, str], dict[Name, Number]] = {}
     spread: list[Measure] = []
     classes = _classes_of(cells[0], part)
@@ -138,6 +145,7 @@ def few_shot_markdown(result: Result) -> str:
     parts = [f"# {result.protocol}", "", _how(result), ""]
     for name in [*sets, *([""] if len(sets) > 1 else [])]:
         parts += [f"## {name or 'Mean over the data sets'}", "", _table(result, name), ""]
+    parts += [line for note in result.notes for line in (note, "")]
     if result.gaps:
         parts += ["## Differences, paired by patient", "", gap_table(result.gaps), ""]
     rows = [

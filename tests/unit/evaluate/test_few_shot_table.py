@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radalign.evaluate.embeddings import EvaluationError
 from radalign.evaluate.few_shot_cells import Cell, Table
 from radalign.evaluate.few_shot_table import few_shot_markdown, few_shot_result
 
@@ -65,7 +64,12 @@ def test_harmonic_means_have_intervals_and_differences():
     assert gap.value == pytest.approx(hm.value)
 
 
-def test_methods_that_were_tested_on_other_studies_are_not_compared():
+def test_methods_that_were_tested_on_other_studies_are_told_and_not_subtracted():
     cells = [cell("a", 1, {"all": [1, 1]}), cell("b", 1, {"all": [1, 0]}, ["p0", "p9"])]
-    with pytest.raises(EvaluationError, match=r"b was tested on other studies than a.*same data\.slots"):
-        few_shot_result(table("few-shot", "a", "b"), cells)
+    cells.append(cell("c", 1, {"all": [0, 0]}))
+    result = few_shot_result(table("few-shot", "a", "b", "c"), cells, resamples=20)
+    value = {m.system: m.value for m in result.measures if (m.metric, m.group) == ("accuracy", "chest")}
+    assert value == {"a": 1.0, "b": 0.5, "c": 0.0}
+    assert {(g.system, g.against) for g in result.gaps} == {("a", "c")}
+    assert "b takes other views than a" in result.notes[0]
+    assert result.notes[0] in few_shot_markdown(result)
