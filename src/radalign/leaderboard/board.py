@@ -12,13 +12,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from radalign.leaderboard.cell_files import read_pictures
 from radalign.leaderboard.cell_run import FAILED, STOPPED, run_cell
 from radalign.leaderboard.cells import Cell, cells_of, write_failure
 from radalign.leaderboard.overview import Overview
 from radalign.leaderboard.plan import BoardPlan, LeaderboardError, need_known
 from radalign.leaderboard.processes import run_processes
 from radalign.leaderboard.records import keep, take_in
-from radalign.leaderboard.standing import need_same_manifest
+from radalign.leaderboard.standing import need_readable, need_same_manifest
 from radalign.study import Manifest
 from radalign.train.bar import clock
 
@@ -167,13 +168,23 @@ _VERBS = {"new": "training", "begun": "going on with its training", "trained": "
 
 
 def _checked_state(cell: Cell) -> str:
-    """The state of a cell; a wrong recipe fails when its turn comes, a run of other settings stops all."""
+    """The state of a cell; a wrong recipe fails when its turn comes, a run of other settings stops all.
+
+    A cell is judged again when a file of its judging is damaged; a damaged run fails when its turn comes.
+    """
     try:
-        return cell.state()
+        state = cell.state()
     except LeaderboardError:
         raise
     except ValueError:
         return "new"
+    if state == "done":
+        try:
+            need_readable(cell)
+            read_pictures(cell.folder)
+        except ValueError:  # that of a damaged run is said when it is judged
+            return "trained"
+    return state
 
 
 def _here(cell: Cell, quiet: bool) -> int:

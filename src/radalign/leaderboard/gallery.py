@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from radalign.leaderboard.blocks import Block, Picture
+from radalign.leaderboard.cell_files import DamagedFile, read_pictures
 from radalign.leaderboard.scores import Judged
 from radalign.study import Manifest, Study, View
 
@@ -29,10 +29,13 @@ def gallery_blocks(cells: Sequence[Judged], manifest: Manifest, heat: bool) -> l
     """The queries of each cell given: images for sentences, reports for images, heat of sentences."""
     blocks: list[Block] = []
     for judged in cells:
-        path = judged.cell.folder / "pictures.json"
-        if not path.is_file():
+        try:
+            held = read_pictures(judged.cell.folder)
+        except DamagedFile as damage:  # the numbers are there, so the page is made
+            blocks.append(str(damage))
             continue
-        held = json.loads(path.read_text(encoding="utf-8"))
+        if not held:
+            continue
         blocks.append(f"{judged.cell.label}. Right answers are outlined.")
         blocks += [_by_text(query, manifest) for query in held["by_text"]]
         blocks += [_by_image(query, manifest) for query in held["by_image"]]

@@ -22,6 +22,7 @@ from radalign.evaluate.bootstrap import Draw
 from radalign.evaluate.report_edits import OTHERS
 from radalign.evaluate.report_edits import TASKS as EDITED
 from radalign.evaluate.results import Gap, Measure, Result
+from radalign.leaderboard.cell_files import read_result, reading
 from radalign.leaderboard.cells import Cell
 
 Floats = NDArray[np.float64]
@@ -47,15 +48,19 @@ class Drawn:
 
     @classmethod
     def read(cls, folder: Path) -> Drawn:
-        """Read a cell's `draws.npz`; empty when there is none."""
+        """Read a cell's `draws.npz`; empty when there is none.
+
+        Raises:
+            DamagedFile: If it cannot be read.
+        """
         path = folder / "draws.npz"
         if not path.is_file():
             return cls({}, {})
-        with np.load(path) as stored:
+        with reading(path), path.open("rb") as file, np.load(file) as stored:
             keys: list[Key] = [(k[0], k[1], k[2]) for k in json.loads(str(stored["keys"]))]
             hashes = json.loads(str(stored["patients"]))
             samples = stored["samples"]
-        return cls(dict(zip(keys, samples, strict=True)), dict(zip(keys, hashes, strict=True)))
+            return cls(dict(zip(keys, samples, strict=True)), dict(zip(keys, hashes, strict=True)))
 
 
 def write_draws(file: BinaryIO, drawn: Drawn) -> None:
@@ -133,10 +138,15 @@ Scores = dict[str, dict[Key, Score]]
 
 
 def read_cell(cell: Cell) -> Judged:
-    """Read a cell that has a result."""
+    """Read a cell that has a result.
+
+    Raises:
+        DamagedFile: If a file of its judging cannot be read.
+        RunFolderError: If that is one of its training.
+    """
     from radalign.train.folder import held_run, read_run
 
-    result = Result.read(cell.folder / "result.json")
+    result = read_result(cell.folder)
     first = read_run(cell.pretrained) if held_run(cell.pretrained) else {}
     return Judged(cell, result, Drawn.read(cell.folder), read_run(cell.run), first)
 
