@@ -38,8 +38,9 @@ class BoardOptions:
         at_once: How many of these processes run side by side.
         cache: Folder of decoded images; None takes `pixels` beside the manifest.
         heat: Also heat maps of words, in a gallery.
-        arms: Only these run now; empty = all. The page shows every cell that has a result.
-        seeds: Only these run now; empty = all.
+        arms: Only these run now; empty = all. The page shows every cell that has a result. Not with
+            `page_only`.
+        seeds: Only these run now; empty = all. Not with `page_only`.
         records: Folder of results as small files: those there are taken in, those made are put there.
     """
 
@@ -72,12 +73,17 @@ def make_board(
 
     Raises:
         LeaderboardError: If a cell was made on another manifest, or with other settings than the plan's
-            (`page_only` lists such cells instead), or no cell has a result to show.
+            (`page_only` lists such cells instead), or no cell has a result to show, or `page_only` comes with
+            arms or seeds to run.
         KeyboardInterrupt: If somebody asked a cell to stop; what is done is kept.
     """
     from radalign.leaderboard.pages import write_pages
 
     options, say = options or BoardOptions(), say or (lambda line: None)
+    if options.page_only and (options.arms or options.seeds):
+        raise LeaderboardError(
+            "--page-only runs no cell and shows every one that there is; leave --arm and --seed out."
+        )
     manifest = Manifest.read(data)
     cells = cells_of(
         plan, out, data.absolute(), (options.cache or data.parent / "pixels").absolute(), manifest.sha256()

@@ -82,7 +82,7 @@ class Score:
         arm: Its name.
         key: Task, metric, group.
         value: Mean over seeds.
-        low: Of the 95 % interval, None without draws.
+        low: Of the 95 % interval, None where there is none.
         high: Upper bound.
         spread: Standard deviation over seeds, None for one.
         chance: What knowing nothing scores, None if not defined.
@@ -91,6 +91,7 @@ class Score:
         seeds: Of the cells.
         samples: On every resample, [R], None without draws.
         drawn_from: A hash; only equal ones may be paired.
+        lacks_draws: Whether every seed has an interval, and only their mean has none.
     """
 
     arm: str
@@ -105,6 +106,7 @@ class Score:
     seeds: tuple[int, ...]
     samples: Floats | None = None
     drawn_from: str = ""
+    lacks_draws: bool = False
 
     def minus(self, other: Score) -> Gap | None:
         """The paired difference, None when the two were not judged on the same studies."""
@@ -171,11 +173,15 @@ def _score(arm: str, key: Key, measures: Sequence[Measure], cells: Sequence[Judg
     hashes = {j.drawn.patients.get(key, "") for j in cells}
     mean = np.mean(known, axis=0) if len(known) == len(cells) and len(hashes) == 1 else None
     value = float(values.mean())
-    bounds = (None, None) if mean is None else _bounds(value, mean)
     first = measures[0]
+    bounds = (None, None) if mean is None else _bounds(value, mean)
+    if mean is None and len(cells) == 1:  # as it was judged: records leave resamples of single findings out
+        bounds = first.low, first.high
+    lacks_draws = mean is None and len(cells) > 1 and all(m.low is not None for m in measures)
     return Score(
         arm, key, value, *bounds, float(values.std(ddof=1)) if len(values) > 1 else None,
         first.chance, first.n, first.patients, tuple(j.cell.seed for j in cells), mean, hashes.pop(),
+        lacks_draws,
     )  # fmt: skip
 
 

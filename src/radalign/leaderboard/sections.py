@@ -139,20 +139,21 @@ def gap_cell(gap: Gap | None, has_value: bool = True) -> Cell:
 
 
 def ablations(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str) -> Section:
-    """Every arm that ablates another, minus that other, from the raw numbers."""
+    """Every arm that varies another, minus that other, from the raw numbers."""
     note = (
-        "“worse” says that the part which was taken away had helped, “better” that it had not; where a "
-        f"smaller number is the better one, a difference above 0 is worse. {label}"
+        "An arm minus the one that it is a variation of. “worse” and “better” are of the variation: where a "
+        "part was taken away, “worse” says that it had helped; where training went on from the other, that "
+        f"this had not. Where a smaller number is the better one, a difference above 0 is worse. {label}"
     )
     grids: list[Block] = []
     for own in by_test(columns):
         rows = [row for arm in plan.arm if (row := _ablation(arm, scores, own))]
-        grids += [Grid(header("ablation", own), rows, note)] if rows else []
-    return Section("Ablations", grids)
+        grids += [Grid(header("variation", own), rows, note)] if rows else []
+    return Section("Ablations and variations", grids)
 
 
 def _ablation(arm: Arm, scores: Scores, columns: Sequence[Key]) -> list[Cell]:
-    """The row of an arm that ablates another; empty when there is nothing to say."""
+    """The row of an arm that varies another; empty when there is nothing to say."""
     mine, whole = scores.get(arm.name, {}), scores.get(arm.ablates, {})
     shared = [key for key in columns if key in mine and key in whole]
     if not arm.ablates or not shared:
@@ -171,7 +172,8 @@ def by_group(scores: Scores, label: str) -> Section:
         if not own:
             continue
         rows = _plain_rows(scores, own)
-        blocks.append(Grid(["system", *(key[2] for key in own)], rows, title=f"{task}, {metric}"))
+        header = ["system", *(key[2] for key in own)]
+        blocks.append(Grid(header, rows, _why_bare(scores, own), title=f"{task}, {metric}"))
     return Section("By finding", [*blocks, label] if blocks else [])
 
 
@@ -184,6 +186,16 @@ def _plain_rows(scores: Scores, columns: Sequence[Key]) -> list[list[Cell]]:
     ]
 
 
+def _why_bare(scores: Scores, columns: Sequence[Key]) -> str:
+    """Why numbers of a table have no interval although every seed's has one; "" when none lacks it."""
+    if not any(key in mine and mine[key].lacks_draws for mine in scores.values() for key in columns):
+        return ""
+    return (
+        "A mean over several seeds without an interval: it takes the resamples of every seed, on the same "
+        "studies, and records keep those over all cases alone. Cells that were judged here have them."
+    )
+
+
 def everything(scores: Scores, label: str) -> Section:
     """All numbers over all cases, one table per task."""
     keys = list(dict.fromkeys(key for mine in scores.values() for key in mine if not key[2]))
@@ -191,7 +203,7 @@ def everything(scores: Scores, label: str) -> Section:
     for task in dict.fromkeys(key[0] for key in keys):
         own = [key for key in keys if key[0] == task]
         rows = _plain_rows(scores, own)
-        blocks.append(Grid(["system", *(key[1] for key in own)], rows, title=task))
+        blocks.append(Grid(["system", *(key[1] for key in own)], rows, _why_bare(scores, own), title=task))
     return Section("All numbers", [*blocks, label] if blocks else [])
 
 
@@ -228,7 +240,7 @@ def _by_seed(labels: Sequence[str]) -> str:
 def how_made(plan: BoardPlan, cells: Sequence[Judged], label: str) -> Section:
     """Versions, data, seeds, notes of the evaluation, and a row per cell."""
     made = [j.result.made_by for j in cells]
-    versions = dict.fromkeys(f"radalign {m.get('radalign')} {str(m.get('commit', ''))[:12]}" for m in made)
+    versions = dict.fromkeys(f"radalign {m.get('radalign')} {_commit(m)}".strip() for m in made)
     packages = dict.fromkeys(", ".join(f"{k} {v}" for k, v in m.get("packages", {}).items()) for m in made)
     notes = dict.fromkeys(note for j in cells for note in j.result.notes)
     rows = [
@@ -237,12 +249,13 @@ def how_made(plan: BoardPlan, cells: Sequence[Judged], label: str) -> Section:
             Cell(_recipes(j)),
             Cell(j.cell.folder.name),
             Cell(_identity(m)),
+            Cell(_commit(m)),
             Cell(encoding_share(j)),
             Cell(str(m.get("date", ""))),
         ]
         for j, m in zip(cells, made, strict=True)
     ]
-    header = ["cell", "recipe", "folder", "identity", "encoding", "date"]
+    header = ["cell", "recipe", "folder", "identity", "commit", "encoding", "date"]
     facts = [*versions, *packages, f"Reference: {plan.against}.", label, *notes]
     return Section("How it was made", [Listing(facts), Grid(header, rows)])
 
@@ -255,6 +268,16 @@ def _recipes(judged: Judged) -> str:
 
 def _recipe_of(run: Mapping[str, Any]) -> Any:
     return run.get("details", {}).get("recipe", {}).get("name")
+
+
+def _commit(made: Mapping[str, Any]) -> str:
+    """The code that judged a cell, short, and whether it had been changed.
+
+    >>> _commit({"commit": "0123456789abcdef0123456789abcdef01234567+changes"}), _commit({})
+    ('0123456789ab+changes', '')
+    """
+    commit, plus, changes = str(made.get("commit", "")).partition("+")
+    return f"{commit[:12]}{plus}{changes}"
 
 
 def _identity(made: Mapping[str, Any]) -> str:
