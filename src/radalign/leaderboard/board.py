@@ -20,6 +20,7 @@ from radalign.leaderboard.plan import BoardPlan, LeaderboardError, need_known
 from radalign.leaderboard.processes import run_processes
 from radalign.leaderboard.records import keep, take_in
 from radalign.leaderboard.standing import need_readable, need_same_manifest
+from radalign.leaderboard.subsets import need_judgeable
 from radalign.study import Manifest
 from radalign.train.bar import clock
 
@@ -73,8 +74,9 @@ def make_board(
 
     Raises:
         LeaderboardError: If a cell was made on another manifest, or with other settings than the plan's
-            (`page_only` lists such cells instead), or no cell has a result to show, or `page_only` comes with
-            arms or seeds to run.
+            (`page_only` lists such cells instead), a test set would be empty, no cell has a result to
+            show, or `page_only` comes with arms or seeds to run.
+        EvaluationError: If the manifest lacks the split, or a label, that cells will be judged on.
         KeyboardInterrupt: If somebody asked a cell to stop; what is done is kept.
     """
     from radalign.leaderboard.pages import write_pages
@@ -93,6 +95,9 @@ def make_board(
             say(f"{path} is not taken in: {why}." if why else f"Taken in: {path}.")
     need_same_manifest(cells)
     if not options.page_only:
+        need_judgeable(
+            plan.evaluate, {t.name: t for arm in plan.arm for t in plan.tests_of(arm)}.values(), manifest
+        )
         _run_missing(cells, options, say)
     if options.records is not None:
         for path in keep(cells, options.records):
