@@ -57,10 +57,12 @@ class Picture:
     Args:
         html: Self-contained: inline SVG, or an image as data.
         caption: In words, also for those who do not see it.
+        is_headed: The caption is what was asked, and stands above the answer.
     """
 
     html: str
     caption: str = ""
+    is_headed: bool = False
 
 
 @dataclass(frozen=True)

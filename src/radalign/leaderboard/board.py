@@ -15,6 +15,7 @@ from pathlib import Path
 from radalign.leaderboard.cell_files import read_pictures
 from radalign.leaderboard.cell_run import FAILED, STOPPED, run_cell
 from radalign.leaderboard.cells import Cell, cells_of, write_failure
+from radalign.leaderboard.gallery import may_show, need_gallery
 from radalign.leaderboard.overview import Overview
 from radalign.leaderboard.plan import BoardPlan, LeaderboardError, need_known
 from radalign.leaderboard.processes import run_processes
@@ -42,6 +43,7 @@ class BoardOptions:
         arms: Only these run now; empty = all. The page shows every cell that has a result. Not with
             `page_only`.
         seeds: Only these run now; empty = all. Not with `page_only`.
+        show: Arms whose galleries are drawn; empty = the leader, the reference, and one with heat maps.
         records: Folder of results as small files: those there are taken in, those made are put there.
     """
 
@@ -55,6 +57,7 @@ class BoardOptions:
     arms: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     records: Path | None = None
+    show: tuple[str, ...] = ()
 
 
 def make_board(
@@ -87,6 +90,8 @@ def make_board(
             "--page-only runs no cell and shows every one that there is; leave --arm and --seed out."
         )
     manifest = Manifest.read(data)
+    shows = may_show(manifest) if options.gallery is None else options.gallery
+    need_gallery(options.show, [arm.name for arm in plan.arm], shows)
     cells = cells_of(
         plan, out, data.absolute(), (options.cache or data.parent / "pixels").absolute(), manifest.sha256()
     )
@@ -102,7 +107,7 @@ def make_board(
     if options.records is not None:
         for path in keep(cells, options.records):
             say(f"Wrote {path}.")
-    return write_pages(plan, cells, manifest, out, options.gallery, options.heat)
+    return write_pages(plan, cells, manifest, out, shows, options.heat, options.show)
 
 
 def _run_missing(cells: Sequence[Cell], options: BoardOptions, say: Say) -> None:

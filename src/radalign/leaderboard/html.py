@@ -45,6 +45,8 @@ def _block(block: Block) -> str:
 
 def _picture(picture: Picture) -> str:
     caption = f"<figcaption>{escape(picture.caption)}</figcaption>" if picture.caption else ""
+    if picture.is_headed:
+        return f'<figure class="headed">{caption}{picture.html}</figure>'
     return f"<figure>{picture.html}{caption}</figure>"
 
 
