@@ -79,7 +79,20 @@ class Side:
     blocks: Sequence[Block]
 
 
-Block = str | Grid | Picture | Listing | Side
+@dataclass(frozen=True)
+class Folded:
+    """Blocks that HTML shows when a reader asks for them; Markdown and paper always show them.
+
+    Args:
+        title: What is inside.
+        blocks: The content.
+    """
+
+    title: str
+    blocks: Sequence[Block]
+
+
+Block = str | Grid | Picture | Listing | Side | Folded
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,7 @@ def _markdown(block: Block) -> str:
         return "\n".join(f"- {line}" for line in block.lines)
     if isinstance(block, Grid):
         return _table(block)
-    if isinstance(block, Side):
+    if isinstance(block, Side | Folded):
         return "\n\n".join(text for inner in block.blocks if (text := _markdown(inner)))
     return ""
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from radalign.evaluate.results import Gap
 from radalign.evaluate.tables import spread, written
-from radalign.leaderboard.blocks import Block, Cell, Grid, Listing, Section, Side
-from radalign.leaderboard.plan import Arm, BoardPlan
+from radalign.leaderboard.blocks import Block, Cell, Folded, Grid, Listing, Section, Side
+from radalign.leaderboard.plan import ALL, Arm, BoardPlan
 from radalign.leaderboard.scores import Judged, Key, Score, Scores, gaps_to, verdict
 from radalign.leaderboard.standing import by_reason
 from radalign.leaderboard.svg import interval_bar
@@ -50,10 +50,21 @@ def _by_classes(plan: BoardPlan, scores: Scores) -> list[Block]:
 
 def main_table(scores: Scores, columns: Sequence[Key], label: str) -> Section:
     """Systems x tasks, a table per test set, then each column as dots with intervals."""
-    blocks: list[Block] = []
-    for own in by_test(columns):
-        blocks += [_main_grid(scores, own, label), Side(_forests(scores, own))]
-    return Section("Systems and tasks", blocks)
+    tests = by_test(columns)
+    blocks: list[list[Block]] = [
+        [_main_grid(scores, own, label), Side(_forests(scores, own))] for own in tests
+    ]
+    return Section("Systems and tasks", _first_open(tests, blocks))
+
+
+def _first_open(tests: Sequence[Sequence[Key]], blocks: Sequence[Sequence[Block]]) -> list[Block]:
+    """The blocks of each test set; on a page the first is open and the others wait to be asked for."""
+    found: list[Block] = []
+    for own, mine in zip(tests, blocks, strict=True):
+        name = own[0][0].partition(" [")[2].removesuffix("]")
+        if mine:
+            found += [Folded(f"Test set: {name or ALL}", mine)] if found else mine
+    return found
 
 
 def _main_grid(scores: Scores, columns: Sequence[Key], label: str) -> Grid:
@@ -118,15 +129,16 @@ def differences(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: 
     if against not in scores:
         return Section(f"Differences to {against}", [f"{against} has no result yet, so nothing is compared."])
     gaps = gaps_to(scores, against, columns)
-    grids: list[Block] = []
-    for own in by_test(columns):
+    grids: list[list[Block]] = []
+    tests = by_test(columns)
+    for own in tests:
         rows = [
             [Cell(arm), *(gap_cell(gaps.get((arm, key)), key in mine) for key in own)]
             for arm, mine in scores.items()
             if arm != against and any(key in mine for key in own)
         ]
-        grids += [Grid(header(f"minus {against}", own), rows, label)] if rows else []
-    return Section(f"Differences to {against}", grids)
+        grids.append([Grid(header(f"minus {against}", own), rows, label)] if rows else [])
+    return Section(f"Differences to {against}", _first_open(tests, grids))
 
 
 def gap_cell(gap: Gap | None, has_value: bool = True) -> Cell:
@@ -145,11 +157,12 @@ def ablations(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: st
         "part was taken away, “worse” says that it had helped; where training went on from the other, that "
         f"this had not. Where a smaller number is the better one, a difference above 0 is worse. {label}"
     )
-    grids: list[Block] = []
-    for own in by_test(columns):
+    grids: list[list[Block]] = []
+    tests = by_test(columns)
+    for own in tests:
         rows = [row for arm in plan.arm if (row := _ablation(arm, scores, own))]
-        grids += [Grid(header("variation", own), rows, note)] if rows else []
-    return Section("Ablations and variations", grids)
+        grids.append([Grid(header("variation", own), rows, note)] if rows else [])
+    return Section("Ablations and variations", _first_open(tests, grids))
 
 
 def _ablation(arm: Arm, scores: Scores, columns: Sequence[Key]) -> list[Cell]:
@@ -174,7 +187,13 @@ def by_group(scores: Scores, label: str) -> Section:
         rows = _plain_rows(scores, own)
         header = ["system", *(key[2] for key in own)]
         blocks.append(Grid(header, rows, _why_bare(scores, own), title=f"{task}, {metric}"))
-    return Section("By finding", [*blocks, label] if blocks else [])
+    return Section("By finding", _folded(blocks, label))
+
+
+def _folded(grids: Sequence[Block], label: str) -> list[Block]:
+    """Tables that are looked up, not read: on a page they wait to be asked for."""
+    many = f"{len(grids)} table{'s' * (len(grids) != 1)}"
+    return [Folded(many, [*grids, label])] if grids else []
 
 
 def _plain_rows(scores: Scores, columns: Sequence[Key]) -> list[list[Cell]]:
@@ -204,7 +223,7 @@ def everything(scores: Scores, label: str) -> Section:
         own = [key for key in keys if key[0] == task]
         rows = _plain_rows(scores, own)
         blocks.append(Grid(["system", *(key[1] for key in own)], rows, _why_bare(scores, own), title=task))
-    return Section("All numbers", [*blocks, label] if blocks else [])
+    return Section("All numbers", _folded(blocks, label))
 
 
 def missing(

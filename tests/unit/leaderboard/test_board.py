@@ -108,9 +108,13 @@ def test_a_table_says_what_it_holds_where_a_phone_hides_its_header(board):
 
 
 def test_an_outline_lies_around_what_it_marks():
-    css = (resources.files("radalign.leaderboard") / "page.css").read_text()
+    css = style()
     offset = re.search(r"\.right \{[^}]*outline-offset: (-?\d+)px", css)
     assert int(offset[1]) > 0
+
+
+def style():
+    return (resources.files("radalign.leaderboard") / "page.css").read_text()
 
 
 def rules(css, media):
@@ -126,7 +130,7 @@ def rules(css, media):
 
 
 def test_print_cuts_no_table_and_leaves_no_heading_behind():
-    css = (resources.files("radalign.leaderboard") / "page.css").read_text()
+    css = style()
     printed = rules(css, "print")
     assert printed[".scroll"]["overflow"] == "visible"  # what does not fit a box is not hidden by it
     assert printed["thead"]["display"] == "table-header-group"
@@ -136,7 +140,7 @@ def test_print_cuts_no_table_and_leaves_no_heading_behind():
 
 
 def test_a_phone_has_no_tiny_print_and_an_interval_stays_on_one_line(board):
-    css = (resources.files("radalign.leaderboard") / "page.css").read_text()
+    css = style()
     phone = rules(css, "(max-width: 46rem)")
     for wide in (".many", ".many td small"):
         assert float(phone[wide]["font-size"].removesuffix("rem")) * 16 > 12
