@@ -77,7 +77,10 @@ def evaluate(
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
     check: Annotated[
         Path | None,
-        typer.Option(help="A result.json: evaluate again as it says and compare; exit 1 if it differs."),
+        typer.Option(
+            help="A result.json, also of a leaderboard's cell: evaluate again as it says and compare; exit 1 "
+            "if it differs."
+        ),
     ] = None,
     tolerance: Annotated[
         float, typer.Option(help="With --check: the largest difference that counts as none.")
@@ -112,7 +115,9 @@ def _check(path: Path, run: str, data: Path | None, tolerance: float, as_json: b
 
     from radalign.cli.progress import progress_bar
     from radalign.evaluate.check import check_result
+    from radalign.leaderboard.check import check_cell, is_of_a_board
 
-    found = check_result(path, run, data, tolerance, progress_bar(as_json))
+    again = check_cell if is_of_a_board(path) else check_result
+    found = again(path, run, data, tolerance, progress_bar(as_json))
     typer.echo(json.dumps(asdict(found)) if as_json else found.text())
     raise typer.Exit(0 if found.repeats else 1)

@@ -36,6 +36,12 @@ def leaderboard(
         ),
     ] = None,
     heat: Annotated[bool, typer.Option(help="In a gallery: heat maps of words over images.")] = True,
+    show: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="In a gallery: this arm, not the leader, the reference and one with heat maps; repeatable."
+        ),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of decoded images; default: `pixels` beside the manifest.")
     ] = None,
@@ -65,7 +71,7 @@ def leaderboard(
         )
     options = BoardOptions(
         page_only, gallery, as_json, cache=cache, heat=heat, at_once=at_once, arms=tuple(arm or ()),
-        seeds=tuple(seed or ()), records=records,
+        seeds=tuple(seed or ()), records=records, show=tuple(show or ()),
     )  # fmt: skip
     read = load_plan(plan)
     files = make_board(

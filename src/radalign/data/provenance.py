@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+PACKAGE = Path(__file__).parents[1]
 PACKAGES = ("torch", "numpy", "pillow", "pydicom", "tokenizers", "safetensors", "accelerate")
 
 
@@ -20,7 +21,7 @@ def provenance() -> dict[str, Any]:
     """Versions, commit, machine, threads of this process and date, as plain values for a JSON file."""
     return {
         "radalign": version_of("radalign"),
-        "commit": git_commit(Path(__file__).parent),
+        "commit": git_commit(PACKAGE),
         "packages": {name: version_of(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -43,7 +44,7 @@ def version_of(package: str) -> str:
 
 
 def git_commit(folder: Path) -> str:
-    """The commit of a source checkout, with `+changes` when files differ from it; "" outside of one."""
+    """The commit of a folder in a checkout, with `+changes` when files of it differ; "" outside of one."""
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         return commit + ("+changes" if _git(folder, "status", "--porcelain", "--", ".") else "")

@@ -57,10 +57,12 @@ class Picture:
     Args:
         html: Self-contained: inline SVG, or an image as data.
         caption: In words, also for those who do not see it.
+        is_headed: The caption is what was asked, and stands above the answer.
     """
 
     html: str
     caption: str = ""
+    is_headed: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,20 @@ class Side:
     blocks: Sequence[Block]
 
 
-Block = str | Grid | Picture | Listing | Side
+@dataclass(frozen=True)
+class Folded:
+    """Blocks that HTML shows when a reader asks for them; Markdown and paper always show them.
+
+    Args:
+        title: What is inside.
+        blocks: The content.
+    """
+
+    title: str
+    blocks: Sequence[Block]
+
+
+Block = str | Grid | Picture | Listing | Side | Folded
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ def _markdown(block: Block) -> str:
         return "\n".join(f"- {line}" for line in block.lines)
     if isinstance(block, Grid):
         return _table(block)
-    if isinstance(block, Side):
+    if isinstance(block, Side | Folded):
         return "\n\n".join(text for inner in block.blocks if (text := _markdown(inner)))
     return ""
 

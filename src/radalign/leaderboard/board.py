@@ -12,13 +12,16 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from radalign.leaderboard.cell_files import read_pictures
 from radalign.leaderboard.cell_run import FAILED, STOPPED, run_cell
 from radalign.leaderboard.cells import Cell, cells_of, write_failure
+from radalign.leaderboard.gallery import may_show, need_gallery
 from radalign.leaderboard.overview import Overview
 from radalign.leaderboard.plan import BoardPlan, LeaderboardError, need_known
 from radalign.leaderboard.processes import run_processes
 from radalign.leaderboard.records import keep, take_in
-from radalign.leaderboard.standing import need_same_manifest
+from radalign.leaderboard.standing import need_readable, need_same_manifest
+from radalign.leaderboard.subsets import need_judgeable
 from radalign.study import Manifest
 from radalign.train.bar import clock
 
@@ -37,8 +40,10 @@ class BoardOptions:
         at_once: How many of these processes run side by side.
         cache: Folder of decoded images; None takes `pixels` beside the manifest.
         heat: Also heat maps of words, in a gallery.
-        arms: Only these run now; empty = all. The page shows every cell that has a result.
-        seeds: Only these run now; empty = all.
+        arms: Only these run now; empty = all. The page shows every cell that has a result. Not with
+            `page_only`.
+        seeds: Only these run now; empty = all. Not with `page_only`.
+        show: Arms whose galleries are drawn; empty = the leader, the reference, and one with heat maps.
         records: Folder of results as small files: those there are taken in, those made are put there.
     """
 
@@ -52,6 +57,7 @@ class BoardOptions:
     arms: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     records: Path | None = None
+    show: tuple[str, ...] = ()
 
 
 def make_board(
@@ -71,13 +77,21 @@ def make_board(
 
     Raises:
         LeaderboardError: If a cell was made on another manifest, or with other settings than the plan's
-            (`page_only` lists such cells instead), or no cell has a result to show.
+            (`page_only` lists such cells instead), a test set would be empty, no cell has a result to
+            show, or `page_only` comes with arms or seeds to run.
+        EvaluationError: If the manifest lacks the split, or a label, that cells will be judged on.
         KeyboardInterrupt: If somebody asked a cell to stop; what is done is kept.
     """
     from radalign.leaderboard.pages import write_pages
 
     options, say = options or BoardOptions(), say or (lambda line: None)
+    if options.page_only and (options.arms or options.seeds):
+        raise LeaderboardError(
+            "--page-only runs no cell and shows every one that there is; leave --arm and --seed out."
+        )
     manifest = Manifest.read(data)
+    shows = may_show(manifest) if options.gallery is None else options.gallery
+    need_gallery(options.show, [arm.name for arm in plan.arm], shows)
     cells = cells_of(
         plan, out, data.absolute(), (options.cache or data.parent / "pixels").absolute(), manifest.sha256()
     )
@@ -86,11 +100,14 @@ def make_board(
             say(f"{path} is not taken in: {why}." if why else f"Taken in: {path}.")
     need_same_manifest(cells)
     if not options.page_only:
+        need_judgeable(
+            plan.evaluate, {t.name: t for arm in plan.arm for t in plan.tests_of(arm)}.values(), manifest
+        )
         _run_missing(cells, options, say)
     if options.records is not None:
         for path in keep(cells, options.records):
             say(f"Wrote {path}.")
-    return write_pages(plan, cells, manifest, out, options.gallery, options.heat)
+    return write_pages(plan, cells, manifest, out, shows, options.heat, options.show)
 
 
 def _run_missing(cells: Sequence[Cell], options: BoardOptions, say: Say) -> None:
@@ -167,13 +184,23 @@ _VERBS = {"new": "training", "begun": "going on with its training", "trained": "
 
 
 def _checked_state(cell: Cell) -> str:
-    """The state of a cell; a wrong recipe fails when its turn comes, a run of other settings stops all."""
+    """The state of a cell; a wrong recipe fails when its turn comes, a run of other settings stops all.
+
+    A cell is judged again when a file of its judging is damaged; a damaged run fails when its turn comes.
+    """
     try:
-        return cell.state()
+        state = cell.state()
     except LeaderboardError:
         raise
     except ValueError:
         return "new"
+    if state == "done":
+        try:
+            need_readable(cell)
+            read_pictures(cell.folder)
+        except ValueError:  # that of a damaged run is said when it is judged
+            return "trained"
+    return state
 
 
 def _here(cell: Cell, quiet: bool) -> int:

@@ -5,7 +5,6 @@ python -m radalign.leaderboard.cell_run FOLDER      one cell, in a process of it
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from radalign.files import WriteRefused
+from radalign.leaderboard.cell_files import read_table
 from radalign.leaderboard.cells import (
     FAILURE,
     PRETRAINED,
@@ -89,8 +89,8 @@ def _judge(folder: Path, job: Job, quiet: bool) -> None:
     weights = folder / "run" / judging.weights
     if not weights.is_dir():
         raise LeaderboardError(
-            f"{folder} came from a record, which has no weights, and the rules of judging have changed; "
-            "remove the folder to train the cell again."
+            f"{folder} came from a record, which has no weights, so it cannot be judged again (rules have "
+            "changed, or a file is damaged); remove the folder to take the record in or to train the cell."
         )
     system = load(weights)
     loaded_s = time.perf_counter() - begin
@@ -107,7 +107,7 @@ def _judge(folder: Path, job: Job, quiet: bool) -> None:
     }
     counted = folder / "flops.json"
     if counted.is_file():
-        made["flops"] = dict(made["flops"]) | json.loads(counted.read_text(encoding="utf-8"))
+        made["flops"] = dict(made["flops"]) | read_table(counted)
     made |= {"judged_as": job.judged_as(), "arm": job.arm, "data": job.data}
     replace(judged, result=replace(judged.result, made_by=made)).write(folder)
 

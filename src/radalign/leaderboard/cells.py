@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from radalign.evaluate.prompt_sets import PromptError, load_prompts
+from radalign.leaderboard.cell_files import JOB, RESULT, DamagedFile, read_table, reading
 from radalign.leaderboard.plan import Arm, BoardPlan, Budget, LeaderboardError, slug
 from radalign.systems.recipe import load_recipe, recipe_from_table
 from radalign.systems.recipe_versions import upgraded
@@ -83,14 +84,25 @@ class Job:
     def write(self, folder: Path) -> None:
         """Write `cell.json`."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "cell.json", asdict(self))
+        write_json(folder / JOB, asdict(self))
 
     @classmethod
     def read(cls, folder: Path) -> Job:
-        """Read what `write` wrote."""
-        table: dict[str, Any] = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+        """Read what `write` wrote.
+
+        Raises:
+            DamagedFile: If it cannot be read, or a version with other jobs wrote it.
+        """
+        table = read_table(folder / JOB)
         tuples: dict[str, Any] = {k: tuple(v) for k, v in table.items() if isinstance(v, list)}
-        return cls(**table | tuples)
+        known = {entry.name: entry for entry in fields(cls)}
+        needed = {n for n, entry in known.items() if entry.default is entry.default_factory is MISSING}
+        with reading(folder / JOB):
+            if wrong := sorted((table.keys() - known.keys()) | (needed - table.keys())):
+                raise ValueError(
+                    f"another version wrote it: it has too much or too little of {', '.join(wrong)}"
+                )
+            return cls(**table | tuples)
 
 
 @dataclass(frozen=True)
@@ -125,15 +137,21 @@ class Cell:
         return self.folder / PRETRAINED
 
     def state(self) -> str:
-        """`done`, `trained`, `begun` or `new`."""
+        """`done`, `trained`, `begun` or `new`; a result that cannot be read is none."""
         if not needs_training(self.run, self.job):
-            return "done" if is_judged_as_asked(self.folder, self.job) else "trained"
+            try:
+                return "done" if is_judged_as_asked(self.folder, self.job) else "trained"
+            except DamagedFile:
+                return "trained"
         return "begun" if held_run(self.run) or held_run(self.pretrained) else "new"
 
     def failure(self) -> str:
         """Why it has no result, "" when it has not failed."""
         path = self.folder / FAILURE
-        return str(json.loads(path.read_text(encoding="utf-8"))["error"]) if path.is_file() else ""
+        try:
+            return str(read_table(path).get("error", "for no known reason")) if path.is_file() else ""
+        except DamagedFile as damage:
+            return str(damage)
 
 
 def cells_of(plan: BoardPlan, board: Path, data: Path, cache: Path, data_sha256: str = "") -> list[Cell]:
@@ -262,13 +280,18 @@ def _changed(stored: Mapping[str, Any], wanted: Mapping[str, Any], job: Job) -> 
 
 
 def is_judged_as_asked(folder: Path, job: Job) -> bool:
-    """Whether the cell's result was judged by the job's rules; a prompt file may change under its name."""
-    path = folder / "result.json"
+    """Whether the cell's result was judged by the job's rules; a prompt file may change under its name.
+
+    Raises:
+        DamagedFile: If the result cannot be read.
+    """
+    path = folder / RESULT
     if not path.is_file():
         return False
-    found = json.loads(path.read_text(encoding="utf-8"))
-    same_rules = found.get("made_by", {}).get("judged_as") == job.judged_as()
-    return same_rules and _has_same_prompts(found.get("settings", {}), job.judging)
+    found = read_table(path)
+    with reading(path):
+        same_rules = found.get("made_by", {}).get("judged_as") == job.judged_as()
+        return same_rules and _has_same_prompts(found.get("settings", {}), job.judging)
 
 
 def _has_same_prompts(settings: Mapping[str, Any], judging: Mapping[str, Any]) -> bool:
@@ -296,4 +319,4 @@ def write_failure(folder: Path, error: str, trace: str = "") -> None:
 
 def done_cells(cells: Sequence[Cell]) -> list[Cell]:
     """The cells that have a result, whatever it was judged by; see `standing` for those a page may show."""
-    return [cell for cell in cells if (cell.folder / "result.json").is_file()]
+    return [cell for cell in cells if (cell.folder / RESULT).is_file()]

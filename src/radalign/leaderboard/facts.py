@@ -97,8 +97,21 @@ def _caption(cells: Sequence[Judged]) -> str:
     )
     return (
         "Means over the seeds. Minutes and memory are of the training (warm start and validations included); "
-        f"latency is one study at a time, images read before, median of nine. {both}Trained on "
-        f"{'; '.join(machines)}."
+        "latency is one study at a time, images read before, or one report from its words, median of nine. "
+        f"{_remembered_latency(cells)}{both}Trained on {'; '.join(machines)}."
+    )
+
+
+def _remembered_latency(cells: Sequence[Judged]) -> str:
+    """What is wrong with the times of cells that were judged before every pass was computed."""
+    times = [(j.cell.label, j.result.made_by.get("latency", {})) for j in cells]
+    older = [label for label, found in times if found and "passes" not in found]
+    if not older:
+        return ""
+    who = "of all" if len(older) == len(times) else f"of {len(older)} of {len(times)}"
+    return (
+        f"Latencies {who} cells are by an older version: a report's tokens were ready, and CLIP-Adapter and "
+        "Tip-Adapter answered from memory. "
     )
 
 

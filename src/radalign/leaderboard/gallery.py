@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from radalign.leaderboard.blocks import Block, Picture
+from radalign.leaderboard.cell_files import PICTURES, DamagedFile, read_pictures
+from radalign.leaderboard.plan import LeaderboardError, need_known
 from radalign.leaderboard.scores import Judged
 from radalign.study import Manifest, Study, View
 
@@ -25,14 +26,65 @@ def may_show(manifest: Manifest) -> bool:
     return len(manifest) > 0 and all(study.source == SIMULATED for study in manifest)
 
 
+def need_gallery(asked: Sequence[str], known: Sequence[str], shows: bool) -> None:
+    """Check the arms whose galleries were asked for.
+
+    Raises:
+        LeaderboardError: If the plan does not have one, or the page shows no images.
+    """
+    need_known("arm", asked, known)
+    if asked and not shows:
+        raise LeaderboardError(
+            "--show chooses galleries, and this page has none: images are shown of simulated studies, or "
+            "with --gallery where they may leave the house. Give --gallery, or leave --show out."
+        )
+
+
+def cells_to_show(
+    judged: Sequence[Judged], usual: Sequence[str], asked: Sequence[str], heat: bool
+) -> list[Judged]:
+    """A cell of each arm whose gallery is drawn, one with pictures where there is one.
+
+    Args:
+        judged: All cells of the page.
+        usual: Arms that are shown when none is asked for: the leader and the reference.
+        asked: Arms that were asked for instead.
+        heat: When none is asked for, also an arm with heat maps if there is one and the others have none.
+    """
+    found = [_of_arm(arm, judged) for arm in dict.fromkeys(asked or usual)]
+    shown = [one for one in found if one is not None]
+    if heat and not asked and not any(map(_has_heat, shown)):
+        shown += [one for one in judged if _has_heat(one)][:1]
+    return shown
+
+
+def _of_arm(arm: str, judged: Sequence[Judged]) -> Judged | None:
+    own = [j for j in judged if j.cell.arm.name == arm]
+    return next((j for j in own if (j.cell.folder / PICTURES).is_file()), own[0] if own else None)
+
+
+def _has_heat(judged: Judged) -> bool:
+    try:
+        return bool(read_pictures(judged.cell.folder).get("heat"))
+    except DamagedFile:
+        return False
+
+
 def gallery_blocks(cells: Sequence[Judged], manifest: Manifest, heat: bool) -> list[Block]:
     """The queries of each cell given: images for sentences, reports for images, heat of sentences."""
     blocks: list[Block] = []
     for judged in cells:
-        path = judged.cell.folder / "pictures.json"
-        if not path.is_file():
+        try:
+            held = read_pictures(judged.cell.folder)
+        except DamagedFile as damage:  # the numbers are there, so the page is made
+            blocks.append(str(damage))
             continue
-        held = json.loads(path.read_text(encoding="utf-8"))
+        if not held:
+            blocks.append(
+                f"{judged.cell.label} has no pictures: it came from a record, or does not put studies and "
+                "texts into one space."
+            )
+            continue
         blocks.append(f"{judged.cell.label}. Right answers are outlined.")
         blocks += [_by_text(query, manifest) for query in held["by_text"]]
         blocks += [_by_image(query, manifest) for query in held["by_image"]]
@@ -52,7 +104,7 @@ def _by_text(query: Mapping[str, Any], manifest: Manifest) -> Picture:
         f"“{query['sentence']}”: {right} of the first {len(query['hits'])} have {query['finding']}; "
         f"{100 * query['share']:.0f} % of all do."
     )
-    return Picture(f'<div class="row">{tiles}</div>', words)
+    return Picture(f'<div class="row">{tiles}</div>', words, is_headed=True)
 
 
 def _by_image(query: Mapping[str, Any], manifest: Manifest) -> Picture:
@@ -62,7 +114,8 @@ def _by_image(query: Mapping[str, Any], manifest: Manifest) -> Picture:
         for hit in query["hits"]
     )
     html = f'<div class="row"><figure>{_image(study, manifest)}</figure></div>{reports}'
-    return Picture(html, f"Study {study.id}: its own report is number {query['rank']} of {query['of']}.")
+    words = f"Study {study.id}: its own report is number {query['rank']} of {query['of']}."
+    return Picture(html, words, is_headed=True)
 
 
 def _heat(rows: Sequence[Mapping[str, Any]], manifest: Manifest) -> Picture:
@@ -75,6 +128,7 @@ def _heat(rows: Sequence[Mapping[str, Any]], manifest: Manifest) -> Picture:
     return Picture(
         f'<div class="row">{tiles}</div>',
         "Cosine of every patch to the words of the sentence, mean over words; yellow is hottest.",
+        is_headed=True,
     )
 
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from html import escape
 from importlib import resources
 
-from radalign.leaderboard.blocks import Block, Cell, Grid, Listing, Picture, Section, Side
+from radalign.leaderboard.blocks import Block, Cell, Folded, Grid, Listing, Picture, Section, Side
 from radalign.leaderboard.plan import slug
 
 WIDE_FROM, MANY_FROM = 4, 12
+TOP = "top"
+BACK = f'<p class="back"><a href="#{TOP}">Back to top</a></p>\n'
 
 
 def to_html(title: str, sections: Sequence[Section]) -> str:
@@ -22,13 +24,15 @@ def to_html(title: str, sections: Sequence[Section]) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n<nav>{links}</nav>\n{body}\n</body>\n</html>\n"
+        f'<h1 id="{TOP}">{escape(title)}</h1>\n<nav>{links}</nav>\n{body}\n</body>\n</html>\n'
     )
 
 
 def _section(section: Section) -> str:
     inside = "\n".join(_block(block) for block in section.blocks)
-    return f'<section id="{slug(section.title)}">\n<h2>{escape(section.title)}</h2>\n{inside}\n</section>'
+    return (
+        f'<section id="{slug(section.title)}">\n<h2>{escape(section.title)}</h2>\n{inside}\n{BACK}</section>'
+    )
 
 
 def _block(block: Block) -> str:
@@ -40,11 +44,16 @@ def _block(block: Block) -> str:
         return _table(block)
     if isinstance(block, Side):
         return '<div class="side">' + "".join(f"<div>{_block(b)}</div>" for b in block.blocks) + "</div>"
+    if isinstance(block, Folded):
+        inside = "\n".join(map(_block, block.blocks))
+        return f"<details><summary>{escape(block.title)}</summary>\n{inside}\n</details>"
     return _picture(block)
 
 
 def _picture(picture: Picture) -> str:
     caption = f"<figcaption>{escape(picture.caption)}</figcaption>" if picture.caption else ""
+    if picture.is_headed:
+        return f'<figure class="headed">{caption}{picture.html}</figure>'
     return f"<figure>{picture.html}{caption}</figure>"
 
 

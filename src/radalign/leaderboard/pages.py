@@ -15,7 +15,7 @@ from radalign.leaderboard.blocks import Block, Section, to_markdown
 from radalign.leaderboard.cells import Cell
 from radalign.leaderboard.curves import curve_blocks
 from radalign.leaderboard.facts import cost_table
-from radalign.leaderboard.gallery import gallery_blocks, may_show
+from radalign.leaderboard.gallery import cells_to_show, gallery_blocks, may_show
 from radalign.leaderboard.html import to_html
 from radalign.leaderboard.plan import BoardPlan, LeaderboardError
 from radalign.leaderboard.scores import Judged, Key, Scores, gaps_to, read_cell, scores_of
@@ -27,7 +27,7 @@ from radalign.train.record import write_json
 
 def write_pages(
     plan: BoardPlan, cells: Sequence[Cell], manifest: Manifest, out: Path,
-    gallery: bool | None = None, heat: bool = True,
+    gallery: bool | None = None, heat: bool = True, show: Sequence[str] = (),
 ) -> dict[str, Path]:  # fmt: skip
     """Write `page.html`, `table.md` and `board.json`.
 
@@ -38,10 +38,12 @@ def write_pages(
         out: The board's folder.
         gallery: Show images and reports; None shows them for simulated studies alone.
         heat: Also heat maps of words, in a gallery.
+        show: Arms whose galleries are drawn; empty = the leader, the reference, and one with heat maps.
 
     Raises:
         LeaderboardError: If no cell has a result of the plan's settings and rules.
     """
+    shows = may_show(manifest) if gallery is None else gallery
     standing_cells, left_out = standing(cells)
     judged = [read_cell(cell) for cell in standing_cells]
     if not judged:
@@ -49,10 +51,9 @@ def write_pages(
     judged.sort(key=lambda j: [arm.name for arm in plan.arm].index(j.cell.arm.name))
     scores = scores_of(judged)
     columns = columns_of(scores, plan.columns)
-    shows = may_show(manifest) if gallery is None else gallery
     found = _sections(plan, cells, judged, scores, columns, left_out)
     if shows:
-        shown = _shown(plan, judged, scores, columns)
+        shown = cells_to_show(judged, _usual(plan, scores, columns), show, heat)
         found.insert(-1, Section("Gallery", gallery_blocks(shown, manifest, heat)))
     title = plan.title or f"Leaderboard: {plan.name}"
     files = {name: out / name for name in ("page.html", "table.md", "board.json")}
@@ -144,12 +145,10 @@ def summary(
     }
 
 
-def _shown(plan: BoardPlan, judged: Sequence[Judged], scores: Scores, columns: Sequence[Key]) -> list[Judged]:
-    """The first cell of the arm that leads the first column, and of the reference."""
+def _usual(plan: BoardPlan, scores: Scores, columns: Sequence[Key]) -> list[str]:
+    """The arms whose galleries are shown if none was asked for: the first column's leader, the reference."""
     leader = winner(scores, columns[0]) if columns else None
-    arms = dict.fromkeys([leader.best.arm if leader else plan.against, plan.against])
-    first = {arm: next((j for j in judged if j.cell.arm.name == arm), None) for arm in arms}
-    return [j for j in first.values() if j is not None]
+    return [*([leader.best.arm] if leader else []), plan.against]
 
 
 def _nothing(cells: Sequence[Cell], left_out: Mapping[str, str]) -> str:

@@ -153,7 +153,7 @@ class Arm(_Section):
     tasks: tuple[str, ...] = Field((), description="Empty = the plan's.")
     tests: tuple[str, ...] = Field((), description="Names of test sets; empty = all of them.")
     own_classes: bool = Field(False, description="Zero-shot: it scores findings by its own classes.")
-    ablates: str = Field("", description="The arm that this one is, with something taken away.")
+    ablates: str = Field("", description="The arm that this one varies: less of it, or trained on.")
     pretrain: Pretraining | None = Field(None, description="What makes its vision encoder.")
 
 

@@ -25,7 +25,7 @@ from radalign.files import whole_file
 from radalign.leaderboard.cells import FAILURE, PRETRAINED, Cell
 from radalign.leaderboard.plan import LeaderboardError
 from radalign.leaderboard.scores import Drawn, write_draws
-from radalign.leaderboard.standing import data_of, standing
+from radalign.leaderboard.standing import data_of, need_readable, standing
 from radalign.train.folder import held_run
 from radalign.train.record import read_log
 
@@ -104,8 +104,16 @@ def _is_later(path: Path, cell: Cell) -> bool:
         results = unpacked(path)[RESULT], (cell.folder / RESULT).read_bytes()
     except LeaderboardError:
         return False
-    record, own = (json.loads(result).get("made_by", {}).get("date", "") for result in results)
-    return bool(record > own)
+    record, own = map(_date, results)
+    return record > own
+
+
+def _date(result: bytes) -> str:
+    """When a result was judged; "" of one that is damaged, so that any other is later."""
+    try:
+        return str(json.loads(result).get("made_by", {}).get("date", ""))
+    except (ValueError, AttributeError):
+        return ""
 
 
 def _take(cell: Cell, path: Path) -> str:
@@ -113,6 +121,10 @@ def _take(cell: Cell, path: Path) -> str:
     with tempfile.TemporaryDirectory() as place:
         tried = replace(cell, folder=Path(place) / cell.folder.name)
         write_files(tried.folder, files)
+        try:
+            need_readable(tried)
+        except ValueError as error:
+            return f"it is damaged ({error}); remove it".replace(f"{place}/", "")
         if data_of(tried) != cell.job.data_sha256:
             return "it was made on other studies"
         if why := standing([tried])[1].get(tried.label):

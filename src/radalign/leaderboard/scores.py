@@ -22,6 +22,7 @@ from radalign.evaluate.bootstrap import Draw
 from radalign.evaluate.report_edits import OTHERS
 from radalign.evaluate.report_edits import TASKS as EDITED
 from radalign.evaluate.results import Gap, Measure, Result
+from radalign.leaderboard.cell_files import read_result, reading
 from radalign.leaderboard.cells import Cell
 
 Floats = NDArray[np.float64]
@@ -47,15 +48,19 @@ class Drawn:
 
     @classmethod
     def read(cls, folder: Path) -> Drawn:
-        """Read a cell's `draws.npz`; empty when there is none."""
+        """Read a cell's `draws.npz`; empty when there is none.
+
+        Raises:
+            DamagedFile: If it cannot be read.
+        """
         path = folder / "draws.npz"
         if not path.is_file():
             return cls({}, {})
-        with np.load(path) as stored:
+        with reading(path), path.open("rb") as file, np.load(file) as stored:
             keys: list[Key] = [(k[0], k[1], k[2]) for k in json.loads(str(stored["keys"]))]
             hashes = json.loads(str(stored["patients"]))
             samples = stored["samples"]
-        return cls(dict(zip(keys, samples, strict=True)), dict(zip(keys, hashes, strict=True)))
+            return cls(dict(zip(keys, samples, strict=True)), dict(zip(keys, hashes, strict=True)))
 
 
 def write_draws(file: BinaryIO, drawn: Drawn) -> None:
@@ -77,7 +82,7 @@ class Score:
         arm: Its name.
         key: Task, metric, group.
         value: Mean over seeds.
-        low: Of the 95 % interval, None without draws.
+        low: Of the 95 % interval, None where there is none.
         high: Upper bound.
         spread: Standard deviation over seeds, None for one.
         chance: What knowing nothing scores, None if not defined.
@@ -86,6 +91,7 @@ class Score:
         seeds: Of the cells.
         samples: On every resample, [R], None without draws.
         drawn_from: A hash; only equal ones may be paired.
+        lacks_draws: Whether every seed has an interval, and only their mean has none.
     """
 
     arm: str
@@ -100,6 +106,7 @@ class Score:
     seeds: tuple[int, ...]
     samples: Floats | None = None
     drawn_from: str = ""
+    lacks_draws: bool = False
 
     def minus(self, other: Score) -> Gap | None:
         """The paired difference, None when the two were not judged on the same studies."""
@@ -133,10 +140,15 @@ Scores = dict[str, dict[Key, Score]]
 
 
 def read_cell(cell: Cell) -> Judged:
-    """Read a cell that has a result."""
+    """Read a cell that has a result.
+
+    Raises:
+        DamagedFile: If a file of its judging cannot be read.
+        RunFolderError: If that is one of its training.
+    """
     from radalign.train.folder import held_run, read_run
 
-    result = Result.read(cell.folder / "result.json")
+    result = read_result(cell.folder)
     first = read_run(cell.pretrained) if held_run(cell.pretrained) else {}
     return Judged(cell, result, Drawn.read(cell.folder), read_run(cell.run), first)
 
@@ -161,11 +173,15 @@ def _score(arm: str, key: Key, measures: Sequence[Measure], cells: Sequence[Judg
     hashes = {j.drawn.patients.get(key, "") for j in cells}
     mean = np.mean(known, axis=0) if len(known) == len(cells) and len(hashes) == 1 else None
     value = float(values.mean())
-    bounds = (None, None) if mean is None else _bounds(value, mean)
     first = measures[0]
+    bounds = (None, None) if mean is None else _bounds(value, mean)
+    if mean is None and len(cells) == 1:  # as it was judged: records leave resamples of single findings out
+        bounds = first.low, first.high
+    lacks_draws = mean is None and len(cells) > 1 and all(m.low is not None for m in measures)
     return Score(
         arm, key, value, *bounds, float(values.std(ddof=1)) if len(values) > 1 else None,
         first.chance, first.n, first.patients, tuple(j.cell.seed for j in cells), mean, hashes.pop(),
+        lacks_draws,
     )  # fmt: skip
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from radalign.evaluate.results import Gap
 from radalign.evaluate.tables import spread, written
-from radalign.leaderboard.blocks import Block, Cell, Grid, Listing, Section, Side
-from radalign.leaderboard.plan import Arm, BoardPlan
+from radalign.leaderboard.blocks import Block, Cell, Folded, Grid, Listing, Section, Side
+from radalign.leaderboard.plan import ALL, Arm, BoardPlan
 from radalign.leaderboard.scores import Judged, Key, Score, Scores, gaps_to, verdict
 from radalign.leaderboard.standing import by_reason
 from radalign.leaderboard.svg import interval_bar
@@ -48,10 +48,21 @@ def _by_classes(plan: BoardPlan, scores: Scores) -> list[Block]:
 
 def main_table(scores: Scores, columns: Sequence[Key], label: str) -> Section:
     """Systems x tasks, a table per test set, then each column as dots with intervals."""
-    blocks: list[Block] = []
-    for own in by_test(columns):
-        blocks += [_main_grid(scores, own, label), Side(_forests(scores, own))]
-    return Section("Systems and tasks", blocks)
+    tests = by_test(columns)
+    blocks: list[list[Block]] = [
+        [_main_grid(scores, own, label), Side(_forests(scores, own))] for own in tests
+    ]
+    return Section("Systems and tasks", _first_open(tests, blocks))
+
+
+def _first_open(tests: Sequence[Sequence[Key]], blocks: Sequence[Sequence[Block]]) -> list[Block]:
+    """The blocks of each test set; on a page the first is open and the others wait to be asked for."""
+    found: list[Block] = []
+    for own, mine in zip(tests, blocks, strict=True):
+        name = own[0][0].partition(" [")[2].removesuffix("]")
+        if mine:
+            found += [Folded(f"Test set: {name or ALL}", mine)] if found else mine
+    return found
 
 
 def _main_grid(scores: Scores, columns: Sequence[Key], label: str) -> Grid:
@@ -116,15 +127,16 @@ def differences(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: 
     if against not in scores:
         return Section(f"Differences to {against}", [f"{against} has no result yet, so nothing is compared."])
     gaps = gaps_to(scores, against, columns)
-    grids: list[Block] = []
-    for own in by_test(columns):
+    grids: list[list[Block]] = []
+    tests = by_test(columns)
+    for own in tests:
         rows = [
             [Cell(arm), *(gap_cell(gaps.get((arm, key)), key in mine) for key in own)]
             for arm, mine in scores.items()
             if arm != against and any(key in mine for key in own)
         ]
-        grids += [Grid(header(f"minus {against}", own), rows, label)] if rows else []
-    return Section(f"Differences to {against}", grids)
+        grids.append([Grid(header(f"minus {against}", own), rows, label)] if rows else [])
+    return Section(f"Differences to {against}", _first_open(tests, grids))
 
 
 def gap_cell(gap: Gap | None, has_value: bool = True) -> Cell:
@@ -137,20 +149,22 @@ def gap_cell(gap: Gap | None, has_value: bool = True) -> Cell:
 
 
 def ablations(plan: BoardPlan, scores: Scores, columns: Sequence[Key], label: str) -> Section:
-    """Every arm that ablates another, minus that other, from the raw numbers."""
+    """Every arm that varies another, minus that other, from the raw numbers."""
     note = (
-        "“worse” says that the part which was taken away had helped, “better” that it had not; where a "
-        f"smaller number is the better one, a difference above 0 is worse. {label}"
+        "An arm minus the one that it is a variation of. “worse” and “better” are of the variation: where a "
+        "part was taken away, “worse” says that it had helped; where training went on from the other, that "
+        f"this had not. Where a smaller number is the better one, a difference above 0 is worse. {label}"
     )
-    grids: list[Block] = []
-    for own in by_test(columns):
+    grids: list[list[Block]] = []
+    tests = by_test(columns)
+    for own in tests:
         rows = [row for arm in plan.arm if (row := _ablation(arm, scores, own))]
-        grids += [Grid(header("ablation", own), rows, note)] if rows else []
-    return Section("Ablations", grids)
+        grids.append([Grid(header("variation", own), rows, note)] if rows else [])
+    return Section("Ablations and variations", _first_open(tests, grids))
 
 
 def _ablation(arm: Arm, scores: Scores, columns: Sequence[Key]) -> list[Cell]:
-    """The row of an arm that ablates another; empty when there is nothing to say."""
+    """The row of an arm that varies another; empty when there is nothing to say."""
     mine, whole = scores.get(arm.name, {}), scores.get(arm.ablates, {})
     shared = [key for key in columns if key in mine and key in whole]
     if not arm.ablates or not shared:
@@ -169,8 +183,15 @@ def by_group(scores: Scores, label: str) -> Section:
         if not own:
             continue
         rows = _plain_rows(scores, own)
-        blocks.append(Grid(["system", *(key[2] for key in own)], rows, title=f"{task}, {metric}"))
-    return Section("By finding", [*blocks, label] if blocks else [])
+        header = ["system", *(key[2] for key in own)]
+        blocks.append(Grid(header, rows, _why_bare(scores, own), title=f"{task}, {metric}"))
+    return Section("By finding", _folded(blocks, label))
+
+
+def _folded(grids: Sequence[Block], label: str) -> list[Block]:
+    """Tables that are looked up, not read: on a page they wait to be asked for."""
+    many = f"{len(grids)} table{'s' * (len(grids) != 1)}"
+    return [Folded(many, [*grids, label])] if grids else []
 
 
 def _plain_rows(scores: Scores, columns: Sequence[Key]) -> list[list[Cell]]:
@@ -182,6 +203,16 @@ def _plain_rows(scores: Scores, columns: Sequence[Key]) -> list[list[Cell]]:
     ]
 
 
+def _why_bare(scores: Scores, columns: Sequence[Key]) -> str:
+    """Why numbers of a table have no interval although every seed's has one; "" when none lacks it."""
+    if not any(key in mine and mine[key].lacks_draws for mine in scores.values() for key in columns):
+        return ""
+    return (
+        "A mean over several seeds without an interval: it takes the resamples of every seed, on the same "
+        "studies, and records keep those over all cases alone. Cells that were judged here have them."
+    )
+
+
 def everything(scores: Scores, label: str) -> Section:
     """All numbers over all cases, one table per task."""
     keys = list(dict.fromkeys(key for mine in scores.values() for key in mine if not key[2]))
@@ -189,8 +220,8 @@ def everything(scores: Scores, label: str) -> Section:
     for task in dict.fromkeys(key[0] for key in keys):
         own = [key for key in keys if key[0] == task]
         rows = _plain_rows(scores, own)
-        blocks.append(Grid(["system", *(key[1] for key in own)], rows, title=task))
-    return Section("All numbers", [*blocks, label] if blocks else [])
+        blocks.append(Grid(["system", *(key[1] for key in own)], rows, _why_bare(scores, own), title=task))
+    return Section("All numbers", _folded(blocks, label))
 
 
 def missing(
@@ -226,7 +257,7 @@ def _by_seed(labels: Sequence[str]) -> str:
 def how_made(plan: BoardPlan, cells: Sequence[Judged], label: str) -> Section:
     """Versions, data, seeds, notes of the evaluation, and a row per cell."""
     made = [j.result.made_by for j in cells]
-    versions = dict.fromkeys(f"radalign {m.get('radalign')} {str(m.get('commit', ''))[:12]}" for m in made)
+    versions = dict.fromkeys(f"radalign {m.get('radalign')} {_commit(m)}".strip() for m in made)
     packages = dict.fromkeys(", ".join(f"{k} {v}" for k, v in m.get("packages", {}).items()) for m in made)
     notes = dict.fromkeys(note for j in cells for note in j.result.notes)
     rows = [
@@ -235,12 +266,13 @@ def how_made(plan: BoardPlan, cells: Sequence[Judged], label: str) -> Section:
             Cell(_recipes(j)),
             Cell(j.cell.folder.name),
             Cell(_identity(m)),
+            Cell(_commit(m)),
             Cell(encoding_share(j)),
             Cell(str(m.get("date", ""))),
         ]
         for j, m in zip(cells, made, strict=True)
     ]
-    header = ["cell", "recipe", "folder", "identity", "encoding", "date"]
+    header = ["cell", "recipe", "folder", "identity", "commit", "encoding", "date"]
     facts = [*versions, *packages, f"Reference: {plan.against}.", label, *notes]
     return Section("How it was made", [Listing(facts), Grid(header, rows)])
 
@@ -253,6 +285,16 @@ def _recipes(judged: Judged) -> str:
 
 def _recipe_of(run: Mapping[str, Any]) -> Any:
     return run.get("details", {}).get("recipe", {}).get("name")
+
+
+def _commit(made: Mapping[str, Any]) -> str:
+    """The code that judged a cell, short, and whether it had been changed.
+
+    >>> _commit({"commit": "0123456789abcdef0123456789abcdef01234567+changes"}), _commit({})
+    ('0123456789ab+changes', '')
+    """
+    commit, plus, changes = str(made.get("commit", "")).partition("+")
+    return f"{commit[:12]}{plus}{changes}"
 
 
 def _identity(made: Mapping[str, Any]) -> str:

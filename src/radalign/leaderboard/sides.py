@@ -9,6 +9,7 @@ import numpy as np
 
 from radalign.evaluate.embeddings import Progress
 from radalign.evaluate.results import Result
+from radalign.leaderboard.cell_files import reading
 from radalign.leaderboard.compare import Contestant
 from radalign.leaderboard.plan import ALL, Judging, LeaderboardError, TestSet
 from radalign.leaderboard.scores import Drawn
@@ -106,7 +107,7 @@ def _stored(path: Path, name: str) -> Contestant:
 def _embeddings(path: Path) -> tuple[Any, Any, tuple[str, ...]]:
     if not path.is_file():
         return None, None, ()
-    with np.load(path) as stored:
+    with reading(path), path.open("rb") as file, np.load(file) as stored:
         return stored["image"], stored["text"], tuple(map(str, stored["study_ids"]))
 
 

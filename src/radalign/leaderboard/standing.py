@@ -5,14 +5,14 @@ cells ── on this manifest? ── trained with these settings? ── judged
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from radalign.leaderboard.cell_files import JOB, RESULT, DamagedFile, read_table
 from radalign.leaderboard.cells import Cell, changed_settings, done_cells, is_judged_as_asked
 from radalign.leaderboard.plan import Budget, LeaderboardError
-from radalign.leaderboard.scores import Judged
-from radalign.train.folder import held_run, read_run
+from radalign.leaderboard.scores import Judged, read_cell
+from radalign.train.folder import RunFolderError, held_run, read_run
 
 OLDER = "judged by older rules; run again without --page-only"
 
@@ -34,12 +34,15 @@ def need_same_manifest(cells: Sequence[Cell]) -> None:
 
 def data_of(cell: Cell) -> str:
     """SHA-256 of the studies that a cell was trained on, or else judged on; "" when nobody wrote it down."""
-    run = read_run(cell.run) if held_run(cell.run) else {}
-    trained = str(run.get("details", {}).get("manifest_sha256") or "")
-    path = cell.folder / "result.json"
-    if trained or not path.is_file():
-        return trained
-    made = json.loads(path.read_text(encoding="utf-8")).get("made_by", {})
+    path = cell.folder / RESULT
+    try:
+        run = read_run(cell.run) if held_run(cell.run) else {}
+        trained = str(run.get("details", {}).get("manifest_sha256") or "")
+        if trained or not path.is_file():
+            return trained
+        made = read_table(path).get("made_by", {})
+    except (DamagedFile, RunFolderError):  # said where the cell's turn comes
+        return ""
     return str((made.get("judged_as") or {}).get("data_sha256") or "")
 
 
@@ -55,14 +58,28 @@ def _why_not(cell: Cell) -> str:
         first = cell.job.first()
         changed = changed_settings(cell.run, cell.job)
         changed |= changed_settings(cell.pretrained, first) if first else {}
-    except ValueError as error:  # the sentence of a recipe that is no longer there, or is wrong
-        return str(error)
+        is_as_asked = is_judged_as_asked(cell.folder, cell.job)
+        need_readable(cell)
+    except ValueError as error:  # of a recipe that is no longer there or is wrong, or of a damaged file
+        return str(error).removesuffix(".")
     if changed:
         key, (old, new) = next(iter(changed.items()))
         return f"trained with {key} = {old}, but the plan says {new}"
     if held_run(cell.run) and not read_run(cell.run).get("finished"):
         return "its training goes on since it was judged; run again without --page-only"
-    return "" if is_judged_as_asked(cell.folder, cell.job) else OLDER
+    return "" if is_as_asked else OLDER
+
+
+def need_readable(cell: Cell) -> None:
+    """Check that the page can read all that it needs of a cell with a result.
+
+    Raises:
+        DamagedFile: If a file of its judging cannot be read.
+        RunFolderError: If that is one of its training.
+    """
+    if (cell.folder / JOB).is_file():
+        read_table(cell.folder / JOB)
+    read_cell(cell)
 
 
 def budget_sentence(planned: Budget, judged: Sequence[Judged]) -> str:
@@ -99,8 +116,8 @@ def _minutes(run: Mapping[str, Any]) -> float:
 def _flops(judged: Judged) -> float:
     """Of the training; cells of older versions have it in their job alone."""
     kept = judged.result.made_by.get("flops", {}).get("budget")
-    path = judged.cell.folder / "cell.json"
-    job = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    path = judged.cell.folder / JOB
+    job = read_table(path) if path.is_file() else {}
     own = job.get("flops") if kept is None else kept
     return float(own or 0.0) + float(job.get("pretrain", {}).get("flops", 0.0))
 

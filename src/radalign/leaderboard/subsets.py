@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from radalign.data.read_slots import has_view
 from radalign.data.settings import DataSettings
-from radalign.leaderboard.plan import LeaderboardError, TestSet
+from radalign.evaluate.retrieval import known_labels
+from radalign.evaluate.tasks import chosen_split
+from radalign.leaderboard.plan import Judging, LeaderboardError, TestSet
 from radalign.study import Manifest, Study
+
+MOST_LABELS = 12
 
 
 class Subset(Manifest):
@@ -29,16 +34,41 @@ class Subset(Manifest):
         return self._whole.prior(study)
 
 
+def need_judgeable(judging: Judging, tests: Iterable[TestSet], manifest: Manifest) -> None:
+    """Check that a manifest has what cells will be judged on, before anything is trained for it.
+
+    Raises:
+        EvaluationError: If the split is empty, or no study knows a label of `[evaluate]`.
+        LeaderboardError: If a test set is empty.
+    """
+    split = chosen_split(manifest, judging.split)
+    known_labels(judging.labels, {name for study in manifest for name in study.labels})
+    for test in tests:
+        chosen(split, manifest, test)
+
+
+def _what_there_is(split: Manifest, manifest: Manifest, test: TestSet) -> str:
+    """How many studies of the split have each view that a test set needs, and which labels they have."""
+    counts = [f"{sum(_has(study, manifest, what) for study in split)} have a {what}" for what in test.has]
+    said = f"Of its {len(split)} studies {', '.join(counts)}." if counts else ""
+    if not test.labels:
+        return said
+    held = Counter(name for study in split for name in study.positives)
+    names = ", ".join(f"{name} ({count})" for name, count in held.most_common(MOST_LABELS)) or "none"
+    return f"{said} The most frequent labels of the split are {names}.".strip()
+
+
 def chosen(split: Manifest, manifest: Manifest, test: TestSet) -> Manifest:
     """The studies of a test set.
 
     Raises:
-        LeaderboardError: If it is empty.
+        LeaderboardError: If it is empty, with what there is.
     """
     kept = [study for study in split if _belongs(study, manifest, test)]
     if not kept:
         raise LeaderboardError(
-            f"No study of the split belongs to the test set {test.name!r}; change the plan."
+            f"No study of the split belongs to the test set {test.name!r}; change the plan. "
+            f"{_what_there_is(split, manifest, test)}"
         )
     return split.with_studies(kept) if len(kept) < len(split) else split
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from radalign.data.batches import ImageBatch
 
@@ -47,11 +47,24 @@ class Remembered:
             return made
         return self._features[key]
 
+    def forget(self) -> None:
+        """Empty the memory, for a measurement of time or operations."""
+        self._features.clear()
+        self._bytes = 0
+
     def _keep(self, key: bytes, features: Tensor) -> None:
         self._features[key] = features
         self._bytes += features.nbytes
         while self._bytes > self._most:
             self._bytes -= self._features.pop(next(iter(self._features))).nbytes
+
+
+def forget_features(system: nn.Module) -> None:
+    """Empty every memory that a system or a part of it keeps, so that the next batch is computed."""
+    for part in system.modules():
+        for held in vars(part).values():
+            if isinstance(held, Remembered):
+                held.forget()
 
 
 def _digest(images: ImageBatch, tower: str) -> bytes:

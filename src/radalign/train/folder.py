@@ -63,11 +63,22 @@ def is_finished(folder: Path) -> bool:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """`run.json`, {} while there is none."""
+    """`run.json`, {} while there is none.
+
+    Raises:
+        RunFolderError: If it is damaged.
+    """
     path = folder / "run.json"
     if not path.is_file():
         return {}
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunFolderError(
+            f"{path} cannot be read ({error}); put it back from a copy, or remove {folder} and train again."
+        ) from error
+    if not isinstance(found, dict):
+        raise RunFolderError(f"{path} is no record of a run; remove {folder} and train again.")
     return found
 
 

@@ -87,7 +87,7 @@ def test_the_sections_of_the_markdown(board):
         "Cells without a result",
         "Systems and tasks",
         "Differences to heads",
-        "Ablations",
+        "Ablations and variations",
         "Cost",
         "By finding",
         "All numbers",
@@ -108,9 +108,13 @@ def test_a_table_says_what_it_holds_where_a_phone_hides_its_header(board):
 
 
 def test_an_outline_lies_around_what_it_marks():
-    css = (resources.files("radalign.leaderboard") / "page.css").read_text()
+    css = style()
     offset = re.search(r"\.right \{[^}]*outline-offset: (-?\d+)px", css)
     assert int(offset[1]) > 0
+
+
+def style():
+    return (resources.files("radalign.leaderboard") / "page.css").read_text()
 
 
 def rules(css, media):
@@ -126,7 +130,7 @@ def rules(css, media):
 
 
 def test_print_cuts_no_table_and_leaves_no_heading_behind():
-    css = (resources.files("radalign.leaderboard") / "page.css").read_text()
+    css = style()
     printed = rules(css, "print")
     assert printed[".scroll"]["overflow"] == "visible"  # what does not fit a box is not hidden by it
     assert printed["thead"]["display"] == "table-header-group"
@@ -136,7 +140,7 @@ def test_print_cuts_no_table_and_leaves_no_heading_behind():
 
 
 def test_a_phone_has_no_tiny_print_and_an_interval_stays_on_one_line(board):
-    css = (resources.files("radalign.leaderboard") / "page.css").read_text()
+    css = style()
     phone = rules(css, "(max-width: 46rem)")
     for wide in (".many", ".many td small"):
         assert float(phone[wide]["font-size"].removesuffix("rem")) * 16 > 12
@@ -205,9 +209,11 @@ def test_the_frontal_arm_is_paired_only_where_all_saw_the_same_studies(board):
 
 
 def test_an_ablation_is_the_raw_difference(board):
-    table = board.files["table.md"].read_text().split("## Ablations")[1].split("## ")[0]
+    table = board.files["table.md"].read_text().split("## Ablations and variations")[1].split("## ")[0]
     assert "| adapters <d> − heads |" in table
-    assert "“worse” says that the part which was taken away had helped" in table
+    assert (
+        "“worse” says that it had helped; where training went on from the other, that this had not." in table
+    )
     scores = json.loads(board.files["board.json"].read_text())["scores"]
     value = {
         s["arm"]: s["value"]
@@ -215,6 +221,24 @@ def test_an_ablation_is_the_raw_difference(board):
         if (s["task"], s["metric"], s["group"]) == ("zero-shot", "mean AUC", "")
     }
     assert f"{value['adapters <d>'] - value['heads']:+.3f} " in table
+
+
+def test_every_cell_names_the_commit_that_judged_it(board, tmp_path):
+    from shutil import copytree
+
+    copytree(board.out, tmp_path / "board")
+    path = tmp_path / "board" / "cells" / "heads-1" / "result.json"
+    result = json.loads(path.read_text())
+    result["made_by"]["commit"] = "fedcba9876543210fedcba9876543210fedcba98+changes"
+    path.write_text(json.dumps(result))
+    page_only = replace(QUIET, page_only=True)
+    files = make_board(load_plan(board.plan), board.data, tmp_path / "board", page_only)
+    made = files["table.md"].read_text().split("## How it was made")[1]
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in made.splitlines() if line.startswith("|")]
+    commits = {row[0]: row[rows[0].index("commit")] for row in rows[2:]}
+    assert commits["heads, seed 1"] == "fedcba987654+changes"
+    own = json.loads((path.parents[1] / "heads-0" / "result.json").read_text())["made_by"]["commit"]
+    assert commits["heads, seed 0"] == own[:12] + own[40:]
 
 
 def test_a_result_says_how_it_was_made(board):
@@ -281,6 +305,8 @@ def test_a_part_of_a_plan_runs_alone_and_the_page_says_what_is_missing(board, tm
         ({"arms": ("haeds",)}, "The plan has no arm haeds; it has heads; adapters <d>; frontal only"),
         ({"seeds": (0, 7)}, "The plan has no seed 7; it has 0; 1"),
         ({"arms": ("closed form",), "seeds": (1,)}, "No arm that was named has a seed that was named"),
+        ({"arms": ("haeds",), "page_only": True}, "--page-only runs no cell .* leave --arm and --seed out"),
+        ({"seeds": (0,), "page_only": True}, "--page-only runs no cell .* leave --arm and --seed out"),
     ],
 )
 def test_a_part_that_the_plan_does_not_have_is_refused(board, tmp_path, part, sentence):

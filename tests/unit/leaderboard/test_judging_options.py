@@ -154,6 +154,39 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_trained(tmp_path, li
         load_plan(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "error", "sentence"),
+    [
+        (
+            "resamples = 40", 'resamples = 40\nsplit = "nope"', EvaluationError,
+            "no studies in the split 'nope'; it has test, train, validate",
+        ),
+        (
+            "resamples = 40", 'resamples = 40\nlabels = ["Cardiomegalie"]', EvaluationError,
+            "did you mean 'Cardiomegaly'",
+        ),
+        (
+            'has = ["frontal"]', 'has = ["frontal", "prior"]', LeaderboardError,
+            "No study of the split belongs to the test set 'with frontal'; change the plan. Of its 20 studies "
+            "16 have a frontal, 0 have a prior.",
+        ),
+        (
+            'has = ["frontal"]', 'labels = ["Nodule"]', LeaderboardError,
+            r"The most frequent labels of the split are .*Cardiomegaly \(\d\)",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_manifest_lacks_is_said_before_anything_is_trained(
+    board, tmp_path, old, new, error, sentence
+):
+    text = board.plan.read_text()
+    assert old in text
+    (tmp_path / "plan.toml").write_text(text.replace(old, new))
+    with pytest.raises(error, match=sentence):
+        make_board(load_plan(tmp_path / "plan.toml"), board.data, tmp_path / "board", QUIET)
+    assert not (tmp_path / "board").exists()
+
+
 def test_a_protocol_that_takes_no_similarity_keeps_to_its_own():
     judging = Judging(similarity="local", pooling="max_of_logits", protocols={"nih": "d", "rsna": "r"})
     assert judging.of_protocol("nih") == ("", "", "global")

@@ -57,10 +57,34 @@ def test_a_board_of_records_shows_what_the_board_showed_that_they_came_from(boar
     files = make_board(load_plan(board.plan), board.data, tmp_path / "other", options(records), said.append)
     assert len([line for line in said if line.startswith("Taken in")]) == len(list(records.iterdir()))
     made, came = files["table.md"].read_text(), board.files["table.md"].read_text()
-    for title in ("Systems and tasks", "Differences to heads", "Ablations", "Cost", "All numbers"):
+    for title in (
+        "Systems and tasks",
+        "Differences to heads",
+        "Ablations and variations",
+        "Cost",
+        "All numbers",
+    ):
         same_words_and_nearly_same_numbers(section(made, title), section(came, title))
     html, before = files["page.html"].read_text(), board.files["page.html"].read_text()
     assert html.count("<polyline") == before.count("<polyline") > 0  # learning curves
+
+
+def test_findings_of_a_board_of_records_have_intervals_or_the_reason_why_not(board, records, tmp_path):
+    """Records leave out resamples of single findings: one seed has its own interval, a mean cannot have one."""
+    files = make_board(load_plan(board.plan), board.data, tmp_path / "other", options(records))
+    made, came = (section(f["table.md"].read_text(), "By finding") for f in (files, board.files))
+
+    def row(table, arm):
+        return next(line for line in table.splitlines() if line.startswith(f"| {arm} |"))
+
+    assert row(made, "closed form") == row(came, "closed form")  # a seed
+    assert "–" in row(made, "closed form")
+    assert "–" not in row(made, "heads")  # two seeds
+    assert "–" in row(came, "heads")
+    why = "A mean over several seeds without an interval: it takes the resamples of every seed"
+    assert why in made
+    assert why not in came
+    assert why not in section(files["table.md"].read_text(), "All numbers")
 
 
 def test_records_that_say_the_same_stay_as_they_are(board, records):
