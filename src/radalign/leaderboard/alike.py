@@ -61,6 +61,25 @@ def label(result: Result) -> dict[str, Any]:
     }
 
 
+def mixed_rules(results: Mapping[str, Result]) -> list[str]:
+    """A sentence about every task that some were counted by an earlier rule for than others.
+
+    Args:
+        results: By what a reader calls each.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, result in results.items():
+        for task, facts in (result.settings.get("tasks") or {}).items():
+            found.setdefault(task, {}).setdefault(str(facts.get("rule") or "an earlier one"), []).append(name)
+    return [
+        f"{task} was counted by different rules, which are not subtracted: "
+        + "; ".join(f"{rule}: {', '.join(names)}" for rule, names in by_rule.items())
+        + "."
+        for task, by_rule in found.items()
+        if len(by_rule) > 1
+    ]
+
+
 def _protocol_of(result: Result, task: str) -> tuple[str, str]:
     """Protocol and mode of a task; a cell of a board has several."""
     parts: Mapping[str, Mapping[str, Any]] = result.settings.get("tasks") or {}

@@ -176,7 +176,11 @@ class _Part:
         return {self._name(key): draw.samples for key, draw in self.kept.draws.items()}
 
     def hashes(self) -> dict[tuple[str, str, str], str]:
-        return {self._name(key): f"{self.studies[:16]} {h[:16]}" for key, h in self.kept.patients.items()}
+        """Of studies, resamples and the rule of counting: only what has all three may be subtracted."""
+        rule = self.result.settings.get("rule")
+        counted = f" rule {rule}" if rule else ""
+        drawn = self.kept.patients.items()
+        return {self._name(key): f"{self.studies[:16]} {h[:16]}{counted}" for key, h in drawn}
 
     def measures(self) -> Iterable[Measure]:
         return (replace(m, task=self._task(m.task)) for m in self.result.measures)

@@ -7,6 +7,7 @@ from typing import Any
 
 from radalign.evaluate.results import Gap
 from radalign.evaluate.tables import spread, written
+from radalign.leaderboard.alike import mixed_rules
 from radalign.leaderboard.blocks import Block, Cell, Folded, Grid, Listing, Section, Side
 from radalign.leaderboard.plan import ALL, Arm, BoardPlan
 from radalign.leaderboard.scores import Judged, Key, Score, Scores, gaps_to, verdict
@@ -273,7 +274,8 @@ def how_made(plan: BoardPlan, cells: Sequence[Judged], label: str) -> Section:
         for j, m in zip(cells, made, strict=True)
     ]
     header = ["cell", "recipe", "folder", "identity", "commit", "encoding", "date"]
-    facts = [*versions, *packages, f"Reference: {plan.against}.", label, *notes]
+    mixed = mixed_rules({j.cell.label: j.result for j in cells})
+    facts = [*versions, *packages, f"Reference: {plan.against}.", label, *mixed, *notes]
     return Section("How it was made", [Listing(facts), Grid(header, rows)])
 
 
