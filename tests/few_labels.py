@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +31,18 @@ APART = [
 CALM = ["data.augment.probability=0", "train.precision=fp32", "train.warmup_epochs=0", "train.epochs=3"]
 
 
-def labelled_manifest(folder: Path, train: int = 8, validate: int = 5, test: int = 6) -> Manifest:
-    """Studies of three classes, each with its own bright third of the image, and some that show two."""
+def labelled_manifest(
+    folder: Path, train: int = 8, validate: int = 5, test: int = 6, classes: Sequence[str] = CLASSES
+) -> Manifest:
+    """Studies of three classes or four, each with its own bright part of the image, and some that show two."""
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
+    rng, step = np.random.default_rng(0), 30 // len(classes)
     studies = []
     for part, count in (("train", train), ("validate", validate), ("test", test)):
-        for c, name in enumerate(CLASSES):
+        for c, name in enumerate(classes):
             for i in range(count):
                 pixels = rng.integers(0, 40, (32, 32)).astype(np.uint8)
-                pixels[:, c * 10 : c * 10 + 12] += 180
+                pixels[:, c * step : c * step + step + 2] += 180
                 key = f"{part}{c}-{i}"
                 Image.fromarray(pixels).save(folder / f"{key}.png")
                 both = {"normal": 1} if c == 0 and i == 0 else {}

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from radalign.cli import build_app
 from radalign.evaluate import few_shot_cells
+from radalign.evaluate.embeddings import EvaluationError
 from radalign.study import Manifest
-from tests.few_labels import APART, CALM, CLIP, labelled_manifest
+from tests.few_labels import APART, CALM, CLASSES, CLIP, labelled_manifest
 
 SETTINGS = [part for setting in [*CLIP, *CALM, "train.epochs=1"] for part in ("--set", setting)]
 
@@ -86,8 +87,10 @@ def test_every_cell_is_trained_once_and_the_table_has_methods_by_shots(manifest,
 
 
 def test_base_to_novel_names_both_ways_to_average(manifest, tmp_path):
-    other = tmp_path / "second" / "manifest.parquet"
-    labelled_manifest(tmp_path / "second", 5, 3, 3).write(other)
+    four = (*CLASSES, "Fracture")
+    manifest, other = (tmp_path / name / "manifest.parquet" for name in ("chest", "second"))
+    for path, (train, test) in {manifest: (6, 4), other: (5, 3)}.items():
+        labelled_manifest(path.parent, train, 3, test, four).write(path)
     out = tmp_path / "table"
     how = ("--protocol", "base-to-novel", "--shots", "2", "--seeds", "1", "--data", other)
     table(manifest, out, *how, methods=["clip-adapter"])
@@ -96,14 +99,24 @@ def test_base_to_novel_names_both_ways_to_average(manifest, tmp_path):
         (m["metric"], m["group"]): m["value"] for m in result["measures"] if m["system"] == "clip-adapter"
     }
     base, novel = ([value[f"{side} accuracy", s] for s in ("chest", "second")] for side in ("base", "novel"))
-    assert novel == [1.0, 1.0]  # a single novel class is always right
-    assert value["novel class accuracy", "chest"] == 1.0
-    assert 0 <= value["base class accuracy", "chest"] <= 1
+    for side in ("base", "novel"):
+        right, truth = json.loads(
+            (out / "chest" / "clip-adapter" / "base-to-novel-2-seed1" / "test.json").read_text()
+        )[side]
+        by_class = [np.mean([r for r, t in zip(right, truth, strict=True) if t == c]) for c in (0, 1)]
+        assert value[f"{side} accuracy", "chest"] == pytest.approx(np.mean(right))
+        assert value[f"{side} class accuracy", "chest"] == pytest.approx(np.mean(by_class))
     assert "base class accuracy, K = 2" in (out / "base-to-novel.md").read_text()
     harmonic = [2 * b * n / (b + n) if b + n else 0 for b, n in zip(base, novel, strict=True)]
     assert value["mean of HM", ""] == pytest.approx(np.mean(harmonic))
     b, n = np.mean(base), np.mean(novel)
     assert value["HM of means", ""] == pytest.approx(2 * b * n / (b + n) if b + n else 0)
+
+
+def test_base_to_novel_with_a_single_novel_class_is_refused_before_anything_trains(manifest, tmp_path):
+    with pytest.raises(EvaluationError, match="chest has 3 classes; base-to-novel needs at least four"):
+        table(manifest, tmp_path / "table", "--protocol", "base-to-novel", "--shots", "2", "--seeds", "1")
+    assert not (tmp_path / "table").exists()
 
 
 def test_a_split_file_becomes_a_manifest_trains_offline_and_is_evaluated(tmp_path):

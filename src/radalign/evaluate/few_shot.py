@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from radalign.evaluate.embeddings import EvaluationError
 from radalign.evaluate.pooling import unit
 from radalign.evaluate.probe import PENALTIES, fit_classes
 from radalign.evaluate.statistic import Floats
@@ -63,6 +64,23 @@ def base_and_novel(labels: Sequence[int]) -> tuple[list[int], list[int]]:
     ordered = sorted(set(labels))
     base = (len(ordered) + 1) // 2
     return ordered[:base], ordered[base:]
+
+
+def need_two_sides(name: str, classes: int) -> None:
+    """Refuse a data set whose novel half would be one class, which every method gets right.
+
+    Args:
+        name: Of the data set.
+        classes: How many it has.
+
+    Raises:
+        EvaluationError: With fewer than four.
+    """
+    if classes < 4:
+        raise EvaluationError(
+            f"{name} has {classes} classes; base-to-novel needs at least four, two on each side (give the "
+            "few-shot protocol, or another data set)."
+        )
 
 
 def harmonic_mean(base: float, novel: float) -> float:

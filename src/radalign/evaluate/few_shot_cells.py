@@ -22,7 +22,7 @@ from radalign.data.examples import Part, chosen_classes, class_of, of_classes, p
 from radalign.data.read_slots import has_view
 from radalign.data.settings import DataSettings
 from radalign.evaluate.embeddings import EvaluationError, Progress
-from radalign.evaluate.few_shot import SEEDS, SHOTS
+from radalign.evaluate.few_shot import SEEDS, SHOTS, need_two_sides
 from radalign.files import whole_file
 from radalign.study import Manifest, Study
 
@@ -140,14 +140,17 @@ def run_cells(table: Table, train_cell: TrainCell, progress: Progress | None = N
     """Train and test every cell that is not done.
 
     Raises:
-        EvaluationError: If a test split is empty, or a recipe does not learn classes.
+        EvaluationError: If a test split is empty, a recipe does not learn classes, or base-to-novel is asked
+            of fewer than four classes.
     """
     from radalign.systems.remembered import Remembered
 
     cells = []
     memory = Remembered()
-    for path in table.data:
-        manifest = Manifest.read(path)
+    manifests = [(path, Manifest.read(path)) for path in table.data]
+    if table.protocol == BASE_TO_NOVEL:
+        _need_two_sides(table, manifests)
+    for path, manifest in manifests:
         for method in table.methods:
             for shots in table.shots:
                 for seed in table.seeds:
@@ -161,6 +164,16 @@ def run_cells(table: Table, train_cell: TrainCell, progress: Progress | None = N
                     run = train_cell(method, overrides, manifest, place)
                     cells.append(_tested(table, manifest, set_name(path), place, run, progress, memory))
     return cells
+
+
+def _need_two_sides(table: Table, manifests: Sequence[tuple[Path, Manifest]]) -> None:
+    """Refuse too few classes before anything is trained."""
+    from radalign.systems.recipe import load_recipe
+
+    for method in table.methods:
+        labels = load_recipe(method, table.settings).data.labels
+        for path, manifest in manifests:
+            need_two_sides(set_name(path), len(chosen_classes(manifest.studies, labels)))
 
 
 def _overrides(table: Table, shots: int, seed: int) -> list[str]:

@@ -22,7 +22,14 @@ import numpy as np
 
 from radalign.evaluate.comparison import Cell, Name, Number, side_by_side
 from radalign.evaluate.embeddings import Embedder, EvaluationError
-from radalign.evaluate.few_shot import METHODS, SEEDS, base_and_novel, harmonic_mean, zero_shot
+from radalign.evaluate.few_shot import (
+    METHODS,
+    SEEDS,
+    base_and_novel,
+    harmonic_mean,
+    need_two_sides,
+    zero_shot,
+)
 from radalign.evaluate.prompt_sets import load_prompts
 from radalign.evaluate.protocols.few_shot import compared, over_sets, resampled, set_notes
 from radalign.evaluate.protocols.few_shot_data import (
@@ -83,12 +90,8 @@ def averages(measures: list[Measure]) -> list[Measure]:
 
 def _need_two_sides(data: FewShotSet) -> None:
     """Refuse a data set without a question on one side, or without shots of a base class."""
+    need_two_sides(data.name, len(data.class_names))
     base, novel = base_and_novel(range(len(data.class_names)))
-    if len(novel) < 2:
-        raise EvaluationError(
-            f"{data.name} has {len(data.class_names)} classes; base-to-novel needs at least four, two on "
-            "each side (give --task few-shot, or another data set)."
-        )
     without = [data.class_names[label] for label in base if data.class_names[label] in data.without_shots]
     if without:
         raise EvaluationError(
