@@ -19,6 +19,13 @@ def leaderboard(
         list[str] | None, typer.Option(help="Run only this arm now; repeatable. The page shows all.")
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Run only this seed now; repeatable.")] = None,
+    judge_again: Annotated[
+        bool,
+        typer.Option(
+            "--judge-again",
+            help="Judge cells anew, without training, that another version of radalign has judged.",
+        ),
+    ] = False,
     at_once: Annotated[
         int,
         typer.Option(
@@ -71,7 +78,7 @@ def leaderboard(
         )
     options = BoardOptions(
         page_only, gallery, as_json, cache=cache, heat=heat, at_once=at_once, arms=tuple(arm or ()),
-        seeds=tuple(seed or ()), records=records, show=tuple(show or ()),
+        seeds=tuple(seed or ()), records=records, show=tuple(show or ()), judge_again=judge_again,
     )  # fmt: skip
     read = load_plan(plan)
     files = make_board(

@@ -16,6 +16,7 @@ from radalign.leaderboard.cell_files import read_pictures
 from radalign.leaderboard.cell_run import FAILED, STOPPED, run_cell
 from radalign.leaderboard.cells import Cell, cells_of, write_failure
 from radalign.leaderboard.gallery import may_show, need_gallery
+from radalign.leaderboard.judge_again import judged_by_another_version
 from radalign.leaderboard.overview import Overview
 from radalign.leaderboard.plan import BoardPlan, LeaderboardError, need_known
 from radalign.leaderboard.processes import run_processes
@@ -45,6 +46,8 @@ class BoardOptions:
         seeds: Only these run now; empty = all. Not with `page_only`.
         show: Arms whose galleries are drawn; empty = the leader, the reference, and one with heat maps.
         records: Folder of results as small files: those there are taken in, those made are put there.
+        judge_again: Judge cells anew, from their weights, that another version of the code has judged. Not
+            with `page_only`.
     """
 
     page_only: bool = False
@@ -58,6 +61,7 @@ class BoardOptions:
     seeds: tuple[int, ...] = ()
     records: Path | None = None
     show: tuple[str, ...] = ()
+    judge_again: bool = False
 
 
 def make_board(
@@ -78,16 +82,17 @@ def make_board(
     Raises:
         LeaderboardError: If a cell was made on another manifest, or with other settings than the plan's
             (`page_only` lists such cells instead), a test set would be empty, no cell has a result to
-            show, or `page_only` comes with arms or seeds to run.
+            show, or `page_only` comes with something to run.
         EvaluationError: If the manifest lacks the split, or a label, that cells will be judged on.
         KeyboardInterrupt: If somebody asked a cell to stop; what is done is kept.
     """
     from radalign.leaderboard.pages import write_pages
 
     options, say = options or BoardOptions(), say or (lambda line: None)
-    if options.page_only and (options.arms or options.seeds):
+    if options.page_only and (options.arms or options.seeds or options.judge_again):
         raise LeaderboardError(
-            "--page-only runs no cell and shows every one that there is; leave --arm and --seed out."
+            "--page-only runs no cell and shows every one that there is; leave --arm, --seed and "
+            "--judge-again out."
         )
     manifest = Manifest.read(data)
     shows = may_show(manifest) if options.gallery is None else options.gallery
@@ -113,6 +118,14 @@ def make_board(
 def _run_missing(cells: Sequence[Cell], options: BoardOptions, say: Say) -> None:
     cells = _asked_for(cells, options)
     states = {cell.folder: _checked_state(cell) for cell in cells}
+    if options.judge_again:
+        again, kept = judged_by_another_version([cell for cell in cells if states[cell.folder] == "done"])
+        states |= {cell.folder: "trained" for cell in again}
+        if kept:
+            say(
+                "Judged by another version and without weights, so that they stay as they are: "
+                f"{'; '.join(cell.label for cell in kept)}."
+            )
     overview = Overview(options.quiet) if options.at_once > 1 else None
     told = _Told(cells, states, say, overview)
     missing = [cell for cell in cells if states[cell.folder] != "done"]

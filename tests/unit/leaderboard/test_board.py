@@ -305,8 +305,9 @@ def test_a_part_of_a_plan_runs_alone_and_the_page_says_what_is_missing(board, tm
         ({"arms": ("haeds",)}, "The plan has no arm haeds; it has heads; adapters <d>; frontal only"),
         ({"seeds": (0, 7)}, "The plan has no seed 7; it has 0; 1"),
         ({"arms": ("closed form",), "seeds": (1,)}, "No arm that was named has a seed that was named"),
-        ({"arms": ("haeds",), "page_only": True}, "--page-only runs no cell .* leave --arm and --seed out"),
-        ({"seeds": (0,), "page_only": True}, "--page-only runs no cell .* leave --arm and --seed out"),
+        ({"arms": ("haeds",), "page_only": True}, "--page-only runs no cell .* leave --arm, --seed and"),
+        ({"seeds": (0,), "page_only": True}, "--page-only runs no cell .* leave --arm, --seed and"),
+        ({"judge_again": True, "page_only": True}, "--page-only runs no cell .* leave .* --judge-again out"),
     ],
 )
 def test_a_part_that_the_plan_does_not_have_is_refused(board, tmp_path, part, sentence):
